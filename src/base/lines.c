@@ -1,0 +1,92 @@
+#include "base/lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int lines_init(struct lines *lines, int file, size_t line_cap, struct error *error)
+{
+    size_t block_size = line_cap + 2 > 256 * 1024 ? line_cap + 2 : 256 * 1024;
+    *lines = (struct lines){.file = file, .line_cap = line_cap, .block_size = block_size, .block = malloc(block_size)};
+    return lines->block ? 0 : error_set(error, "out of memory for a read buffer of %zu bytes", block_size);
+}
+
+void lines_release(struct lines *lines)
+{
+    free(lines->block);
+    lines->block = NULL;
+}
+
+bool lines_buffered(const struct lines *lines)
+{
+    return memchr(lines->block + lines->begin, '\n', lines->end - lines->begin) != NULL;
+}
+
+/* Moves the unread part to the front and reads behind it. */
+static int lines_fill(struct lines *lines, struct error *error)
+{
+    if (lines->begin > 0) {
+        memmove(lines->block, lines->block + lines->begin, lines->end - lines->begin);
+        lines->end -= lines->begin;
+        lines->begin = 0;
+    }
+    ssize_t got;
+    do
+        got = read(lines->file, lines->block + lines->end, lines->block_size - lines->end);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return error_set_errno(error, errno, "reading after line %llu", (unsigned long long)lines->number);
+    lines->at_end = got == 0;
+    lines->end += (size_t)got;
+    return 0;
+}
+
+static enum lines_result lines_take(struct lines *lines, size_t length, size_t with_end, struct bytes *line)
+{
+    bool tail_of_long = lines->skipping;
+    *line = bytes_of(lines->block + lines->begin, length);
+    lines->begin += with_end;
+    lines->skipping = false;
+    if (tail_of_long)
+        return LINES_END; /* seen by lines_next only: go on with the next line */
+    lines->number++;
+    if (length > 0 && line->at[length - 1] == '\r')
+        line->length--;
+    return line->length > lines->line_cap ? LINES_TOO_LONG : LINES_LINE;
+}
+
+enum lines_result lines_next(struct lines *lines, struct bytes *line, struct error *error)
+{
+    size_t searched = 0;
+    for (;;) {
+        char *start = lines->block + lines->begin;
+        size_t have = lines->end - lines->begin;
+        char *newline = memchr(start + searched, '\n', have - searched);
+        if (newline || (lines->at_end && have > 0)) {
+            size_t length = newline ? (size_t)(newline - start) : have;
+            enum lines_result result = lines_take(lines, length, length + (newline != NULL), line);
+            if (result != LINES_END)
+                return result;
+            searched = 0;
+            continue;
+        }
+        if (lines->at_end)
+            return LINES_END;
+        searched = have;
+        if (have == lines->block_size) {
+            bool first_part = !lines->skipping;
+            *line = bytes_of(lines->block, lines->line_cap);
+            lines->begin = lines->end;
+            lines->skipping = true;
+            if (first_part) {
+                lines->number++;
+                return LINES_TOO_LONG;
+            }
+            searched = 0;
+        }
+        if (lines_fill(lines, error) < 0)
+            return LINES_ERROR;
+        if (lines->end - lines->begin < searched)
+            searched = 0;
+    }
+}

@@ -1,0 +1,105 @@
+/* The network: one event loop a thread, with WebSocket and HTTP clients and servers over libwebsockets and TLS through
+ * OpenSSL.  Callbacks run on the loop's thread; all functions but net_loop_wake and net_loop_stop belong to it. */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct net_loop;
+struct net_socket; /* a WebSocket, either side */
+struct net_request;
+struct net_timer;
+
+struct net_loop_options {
+    const char *tls_ca_file; /* further certificates to trust, or NULL */
+};
+struct net_loop *net_loop_create(const struct net_loop_options *options, struct error *error);
+void net_loop_destroy(struct net_loop *loop);
+/* Serves until net_loop_stop. */
+void net_loop_run(struct net_loop *loop);
+/* One round: waits for something to do, at most timeout_us. */
+void net_loop_step(struct net_loop *loop, int64_t timeout_us);
+/* From any thread, and from signal handlers: stop returns from run; wake calls on_wake on the loop's thread. */
+void net_loop_stop(struct net_loop *loop);
+void net_loop_wake(struct net_loop *loop);
+void net_loop_on_wake(struct net_loop *loop, void (*on_wake)(void *context), void *context);
+
+/* Calls once at or after `at_us` (monotonic); setting it again moves it. */
+struct net_timer *net_timer_create(struct net_loop *loop, void (*on_time)(void *context), void *context);
+void net_timer_set(struct net_timer *timer, int64_t at_us);
+void net_timer_destroy(struct net_timer *timer);
+
+/* ---- WebSocket client ---- */
+
+struct net_socket_events {
+    void (*on_open)(void *context);
+    void (*on_message)(void *context, struct bytes message); /* whole text message; valid during the call */
+    /* The socket is gone after this call; called exactly once.  code: close code, 0 if there was none. */
+    void (*on_close)(void *context, int code, struct bytes reason);
+};
+enum { NET_MESSAGE_MAX = 4 * 1024 * 1024, NET_SEND_QUEUE_MAX = 1024 * 1024 };
+
+/* url: ws://HOST[:PORT]/PATH or wss://…; plaintext only where the caller allows it.  Connecting, TLS and the handshake must be
+ * done within 10 s.  Pings are answered by the library; silence of 60 s is probed and ends in on_close. */
+struct net_socket *net_socket_connect(struct net_loop *loop, struct bytes url, const struct net_socket_events *events,
+                                      void *context, struct error *error);
+/* Queues one text message; false when the queue is full. */
+bool net_socket_send(struct net_socket *socket, struct bytes message);
+void net_socket_close(struct net_socket *socket, int code);
+size_t net_socket_queued_bytes(const struct net_socket *socket);
+
+/* True for ws:// and http:// addresses whose host is loopback (127/8, ::1, localhost). */
+bool net_url_is_loopback(struct bytes url);
+
+/* ---- HTTP client: one blocking request, for commands (health, doctor) ---- */
+struct net_response {
+    int status;
+    struct bytes body; /* malloced; free((void *)body.at) */
+};
+int net_http_get(const char *url, int timeout_ms, struct net_response *response, struct error *error);
+
+/* ---- HTTP server ---- */
+
+struct net_server_options {
+    const char *address; /* "127.0.0.1" */
+    int port;            /* 0: any free one */
+    /* A whole request; answer with net_respond or net_respond_stream now or later, on the loop's thread. */
+    void (*on_request)(void *context, struct net_request *request);
+    /* A WebSocket upgrade; return false to refuse (403). */
+    bool (*on_upgrade)(void *context, struct net_request *request);
+    void (*on_socket_open)(void *context, struct net_socket *socket, void **socket_context);
+    void (*on_socket_message)(void *socket_context, struct bytes message);
+    void (*on_socket_writable)(void *socket_context); /* the queue ran empty after net_socket_send */
+    void (*on_socket_close)(void *socket_context);
+    void *context;
+    size_t body_max; /* larger request bodies: 413 */
+    int connection_max;
+};
+struct net_server *net_server_start(struct net_loop *loop, const struct net_server_options *options, int *port,
+                                    struct error *error);
+
+struct bytes net_request_method(const struct net_request *request);
+struct bytes net_request_path(const struct net_request *request);   /* decoded, without the query */
+struct bytes net_request_query(const struct net_request *request, const char *name, char *space, size_t size); /* decoded; .at NULL: absent */
+struct bytes net_request_header(const struct net_request *request, const char *name); /* host, origin, authorization, accept-encoding, last-event-id */
+struct bytes net_request_body(const struct net_request *request);
+
+struct net_reply {
+    int status;
+    const char *content_type;
+    struct bytes body;      /* copied unless `constant` */
+    bool constant;          /* body lives as long as the program: embedded files */
+    const char *encoding;   /* "gzip" or NULL */
+    const char *headers;    /* further header lines "Name: value\r\n…", or NULL */
+};
+void net_respond(struct net_request *request, const struct net_reply *reply);
+
+/* Server-sent events: a response without an end.  on_gone: the client left; the stream is gone after it. */
+struct net_stream;
+struct net_stream *net_respond_stream(struct net_request *request, const char *content_type, void (*on_gone)(void *context),
+                                      void *context);
+bool net_stream_send(struct net_stream *stream, struct bytes data); /* false: queue full, not taken */
+void net_stream_end(struct net_stream *stream);
+
+#endif

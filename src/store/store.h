@@ -1,0 +1,104 @@
+/* The store: what is derived from the log and kept to be asked: an index on key and time over the log's events, and
+ * documents (incidents, scores, windows) by deterministic id.  All of it can be made anew from the log.
+ *
+ * A write is one transaction with the reader's position in the log, so that a restart neither loses nor doubles.
+ * One writer thread; queries from any thread (each opens its own store_query connection inside). */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/arena.h"
+
+/* The collections that hold documents; events live in the log. */
+enum store_collection { STORE_CHAT_TOXICITY, STORE_MARKET_ANOMALIES, STORE_ALERTS, STORE_WINDOWS, STORE_COLLECTION_COUNT };
+
+/* "An event of this topic and key lies in the log batch at base_offset."  Sparse on purpose: one row per key, batch and
+ * time bucket, so that its cost an event falls as the load grows. */
+struct store_index_entry {
+    uint32_t topic;
+    struct bytes key;
+    int64_t timestamp_us;
+    uint64_t base_offset; /* of the log batch that holds the event */
+};
+
+struct store_document {
+    enum store_collection collection;
+    struct bytes id;
+    struct bytes key;   /* channel, exchange:symbol, query */
+    int64_t timestamp_us;
+    struct bytes user;  /* empty: none */
+    struct bytes json;
+};
+
+struct store_write {
+    const struct store_index_entry *entries;
+    size_t entry_count;
+    const struct store_document *documents; /* upserts */
+    size_t document_count;
+    struct bytes reader; /* whose position it is */
+    uint64_t next_offset;
+};
+
+struct store_range {
+    struct bytes key; /* empty: all */
+    int64_t from_us, to_us; /* inclusive; TIME bounds for open ends */
+    size_t limit;
+    bool newest_first;
+};
+
+struct store_info {
+    uint64_t index_rows, documents, size_bytes;
+};
+
+struct store;
+
+struct store_class {
+    const char *name;
+    int (*write)(struct store *store, const struct store_write *write, struct error *error);
+    int (*position)(struct store *store, struct bytes reader, uint64_t *next_offset, struct error *error);
+    int (*find_batches)(struct store *store, uint32_t topic, const struct store_range *range, uint64_t *base_offsets,
+                        size_t *count, struct error *error);
+    int (*find_documents)(struct store *store, enum store_collection collection, const struct store_range *range,
+                          struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
+    int (*retain)(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
+    int (*erase_user)(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
+    int (*clear)(struct store *store, struct error *error);
+    void (*info)(struct store *store, struct store_info *info);
+    void (*destroy)(struct store *store);
+};
+
+struct store {
+    const struct store_class *class;
+};
+
+/* One transaction.  After an error nothing of it is there. */
+int store_write(struct store *store, const struct store_write *write, struct error *error);
+/* Sets *next_offset; 0 if the reader is not known. */
+int store_position(struct store *store, struct bytes reader, uint64_t *next_offset, struct error *error);
+/* Log batches that hold events of the topic, key and time range (and, for buckets are coarse, some that do not): the base
+ * offsets, each once, ordered by time bucket (newest first if asked), at most *count; sets *count. */
+int store_find_batches(struct store *store, uint32_t topic, const struct store_range *range, uint64_t *base_offsets,
+                       size_t *count, struct error *error);
+/* Documents by time (ties by id); strings are copied into the arena.  At most range->limit; sets *count. */
+int store_find_documents(struct store *store, enum store_collection collection, const struct store_range *range,
+                         struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
+/* Drops documents older than a time and index rows of batches before an offset. */
+int store_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
+int store_erase_user(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
+/* Empties it, positions as well: the start of a rebuild. */
+int store_clear(struct store *store, struct error *error);
+void store_info(struct store *store, struct store_info *info);
+void store_destroy(struct store *store);
+
+struct store *store_sqlite_open(const char *path, struct error *error);
+struct store *store_memory_create(void);
+
+/* Decorator for tests: the nth write fails.  Owns `inner`. */
+struct store_faults {
+    uint64_t fail_write_at;
+    uint64_t writes;
+};
+struct store *store_faulty_create(struct store *inner, struct store_faults *faults);
+
+#endif
