@@ -1,0 +1,1 @@
+const socket = new WebSocket(`ws://${location.host}/live`); socket.onopen = () => socket.send(JSON.stringify({subscribe: ["status"]})); socket.onmessage = (e) => { document.getElementById("main")!.textContent = String(e.data); };
