@@ -35,12 +35,12 @@ enum source_input_kind { SOURCE_OPENED, SOURCE_FRAME, SOURCE_TICK };
 struct source_input {
     enum source_input_kind kind;
     uint32_t connection;
-    int64_t now_us;      /* wall clock; of a recording in a replay; TIME_UNKNOWN for bare frames */
-    struct bytes frame;  /* SOURCE_FRAME: one message; must outlive the output batch */
+    int64_t now_us;     /* wall clock; of a recording in a replay; TIME_UNKNOWN for bare frames */
+    struct bytes frame; /* SOURCE_FRAME: one message; must outlive the output batch */
 };
 
 enum source_action_kind {
-    SOURCE_OPEN, /* text: ws:// wss:// URL, or file:PATH (lines become frames) */
+    SOURCE_OPEN, /* text: ws:// wss:// URL, or file:PATH (lines become frames; see SOURCE_CLOSED_END) */
     SOURCE_SEND, /* text: one text message */
     SOURCE_CLOSE
 };
@@ -65,7 +65,7 @@ struct source_output {
     size_t action_count;
     struct source_reject rejects[SOURCE_REJECT_KEPT]; /* the first ones; all are counted in the statistics */
     size_t reject_count;
-    int64_t wake_at_us; /* when a SOURCE_TICK is wanted; INT64_MAX: never */
+    int64_t wake_at_us; /* set by each call: when a SOURCE_TICK is wanted; INT64_MAX: never */
 };
 void source_output_reset(struct source_output *output);
 
@@ -88,6 +88,7 @@ struct source_options {
     uint64_t seed;               /* of simulators and of back-off jitter */
     double rate;                 /* simulators: events per second; 0: their default */
     int64_t round_length_us;     /* recordings that loop: see recording.h; 0: play once */
+    int64_t recording_start_us;  /* recordings that loop: `received` of the file's first line */
 };
 
 /* Splits "kind:argument".  The bytes point into `text`. */
@@ -106,8 +107,15 @@ void source_read(struct source *source, const struct source_input *inputs, size_
 /* We stop: asks to close what is open and ends. */
 void source_close(struct source *source, int64_t now_us, struct source_output *output);
 
-/* A connection failed or was closed by the other side (code: WebSocket close code, 0 if none; text: the reason
- * for people).  The source decides when and whether to try again. */
+/* Codes of source_error besides WebSocket close codes (1000 to 4999). */
+enum {
+    SOURCE_CLOSED_NONE = 0,    /* failed, or gone without a code */
+    SOURCE_CLOSED_END = -1,    /* file:PATH came to its end: every line of it has been read by the source */
+    SOURCE_CLOSED_ABSENT = -2, /* file:PATH cannot be read; text says why.  No retry makes sense */
+};
+
+/* A connection failed or was closed by the other side (code: as above; text: the reason for people).  The source
+ * decides when and whether to try again.  A source of files answers SOURCE_CLOSED_END with state SOURCE_ENDED. */
 void source_error(struct source *source, uint32_t connection, int code, struct bytes text, int64_t now_us,
                   struct source_output *output);
 
