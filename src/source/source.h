@@ -109,9 +109,9 @@ void source_close(struct source *source, int64_t now_us, struct source_output *o
 
 /* Codes of source_error besides WebSocket close codes (1000 to 4999). */
 enum {
-    SOURCE_CLOSED_NONE = 0,    /* failed, or gone without a code */
-    SOURCE_CLOSED_END = -1,    /* file:PATH came to its end: every line of it has been read by the source */
-    SOURCE_CLOSED_ABSENT = -2, /* file:PATH cannot be read; text says why.  No retry makes sense */
+    SOURCE_CLOSED_NONE = 0,         /* failed, or gone without a code */
+    SOURCE_CLOSED_END = -1,         /* file:PATH came to its end: every line of it has been read by the source */
+    SOURCE_CLOSED_UNREACHABLE = -2, /* never opened: no such file, wrong address; text says why */
 };
 
 /* A connection failed or was closed by the other side (code: as above; text: the reason for people).  The source
