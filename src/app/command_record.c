@@ -1,0 +1,121 @@
+/* `dataflow record OUT`: writes the raw traffic of the configured sources as a recording (source/recording.h).  A simulator
+ * has no raw traffic: its events stand in its place.  Runs until interrupted or, with --exit-at-end, until all sources
+ * have ended. */
+#include "app/command.h"
+
+#include "app/source_setup.h"
+#include "pipeline/driver.h"
+#include <errno.h>
+
+enum { RECORD_BATCH_EVENTS = 1024 };
+
+struct record {
+    FILE *out;
+    struct buffer line;
+    struct buffer event;
+    struct event_batch *spare;
+    uint64_t lines;
+    struct error error;
+    bool failed;
+};
+
+static void record_line(void *context, const struct recording_line *line)
+{
+    struct record *record = context;
+    buffer_reset(&record->line);
+    recording_line_write(&record->line, line);
+    if (record->line.failed || fwrite(record->line.at, 1, record->line.length, record->out) != record->line.length)
+        record->failed = error_set_errno(&record->error, errno, "cannot write the recording") < 0;
+    record->lines++;
+}
+
+static struct event_batch *record_take(void *context)
+{
+    struct record *record = context;
+    struct event_batch *batch = record->spare;
+    record->spare = NULL;
+    return record->failed ? NULL : batch;
+}
+
+/* The recorded name of a simulator's event; empty for events that stand in frames of their own. */
+static struct bytes simulator_of(const struct event *event)
+{
+    if (event->source == EVENT_MARKET && bytes_equal(event->market.exchange, BYTES("simulated")))
+        return BYTES("simulated:market");
+    if (event->source == EVENT_TWITCH && bytes_start_with(event->id, BYTES("twitch:sim")))
+        return BYTES("simulated:chat");
+    return BYTES_NONE;
+}
+
+static void record_give(void *context, struct event_batch *batch)
+{
+    struct record *record = context;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct bytes source = simulator_of(&batch->events[i]);
+        if (source.length == 0)
+            continue;
+        buffer_reset(&record->event);
+        event_write(&batch->events[i], &record->event);
+        struct recording_line line = {
+            .received_us = batch->events[i].received_us, .source = source, .connection = 1, .frame = buffer_bytes(&record->event)};
+        record_line(record, &line);
+    }
+    event_batch_reset(batch);
+    record->spare = batch;
+}
+
+static int record_sources(const struct command_context *context, struct record *record, struct error *error)
+{
+    struct source_setup setup;
+    if (source_setup(context->config, &setup, error) < 0)
+        return -1;
+    struct driver_options options = {
+        .env = env_system(),
+        .tls_ca_file = context->config->tls_ca_file,
+        .allow_plaintext = context->config->allow_plaintext,
+        .recording_speed = context->config->speed,
+        .demo_path = setup.demo_path,
+        .callbacks = {.context = record, .take = record_take, .give = record_give, .tap = record_line}};
+    struct driver *driver = driver_create(&options, error);
+    int result = driver ? 0 : -1;
+    for (size_t i = 0; i < setup.count; i++) {
+        if (result < 0)
+            source_destroy(setup.sources[i].source);
+        else
+            result = driver_add(driver, setup.sources[i].source, setup.sources[i].loop, error);
+    }
+    if (result == 0) {
+        driver_connect(driver);
+        while (!command_interrupted() && driver_step(driver, 100000))
+            ;
+        driver_close(driver);
+    }
+    driver_destroy(driver);
+    return result;
+}
+
+int command_record(const struct command_context *context)
+{
+    struct error error = {""};
+    const char *path = context->argc > 0 ? context->argv[0] : "-";
+    bool standard_output = bytes_equal(bytes_of_string(path), BYTES("-"));
+    struct record record = {.out = standard_output ? stdout : fopen(path, "we"), .spare = event_batch_create(RECORD_BATCH_EVENTS)};
+    if (!record.out)
+        error_set_errno(&error, errno, "cannot write %s", path);
+    buffer_init(&record.line, (size_t)64 << 20);
+    buffer_init(&record.event, (size_t)8 << 20);
+    command_catch_signals(NULL);
+    int result = record.out ? record_sources(context, &record, &error) : -1;
+    if (record.out && (standard_output ? fflush(record.out) : fclose(record.out)) != 0)
+        record.failed = error_set_errno(&record.error, errno, "cannot write %s", path) < 0;
+    if (record.failed)
+        error = record.error;
+    event_batch_destroy(record.spare);
+    buffer_release(&record.line);
+    buffer_release(&record.event);
+    if (result < 0 || record.failed)
+        return command_failed(context, &error);
+    log_event(LOG_INFO, "recorded", "%llu lines in %s", (unsigned long long)record.lines, path);
+    log_flush();
+    return COMMAND_DONE;
+}

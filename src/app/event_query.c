@@ -1,0 +1,220 @@
+/* Keeps the best `limit` events seen so far in a heap whose root is the worst of them, in the order (time, offset).
+ * Batches come ordered by time bucket, so the search ends when the heap is full and a batch has nothing better to
+ * offer than the bucket of the root. */
+#include "app/event_query.h"
+
+#include "event/event.h"
+#include <stdlib.h>
+
+struct found {
+    int64_t timestamp_us;
+    uint64_t offset;
+    struct bytes json; /* in the arena of the search */
+};
+
+struct search {
+    struct bus *bus;
+    const struct serve_events_query *query;
+    enum event_source topic;
+    bool newest_first;
+    struct found low, high; /* exclusive bounds */
+    struct found *heap;
+    size_t count;
+    struct arena arena;
+};
+
+static int compare_found(const void *left, const void *right)
+{
+    const struct found *a = left, *b = right;
+    if (a->timestamp_us != b->timestamp_us)
+        return a->timestamp_us < b->timestamp_us ? -1 : 1;
+    return (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+/* True if `a` is to be dropped before `b` when there are too many. */
+static bool is_worse(const struct search *search, const struct found *a, const struct found *b)
+{
+    int order = compare_found(a, b);
+    return search->newest_first ? order < 0 : order > 0;
+}
+
+static void heap_sift_up(struct search *search, size_t i)
+{
+    for (; i > 0 && is_worse(search, &search->heap[i], &search->heap[(i - 1) / 2]); i = (i - 1) / 2) {
+        struct found swap = search->heap[i];
+        search->heap[i] = search->heap[(i - 1) / 2];
+        search->heap[(i - 1) / 2] = swap;
+    }
+}
+
+static void heap_sift_down(struct search *search)
+{
+    for (size_t i = 0;;) {
+        size_t worst = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < search->count; child++)
+            if (is_worse(search, &search->heap[child], &search->heap[worst]))
+                worst = child;
+        if (worst == i)
+            return;
+        struct found swap = search->heap[i];
+        search->heap[i] = search->heap[worst];
+        search->heap[worst] = swap;
+        i = worst;
+    }
+}
+
+static bool search_is_full(const struct search *search)
+{
+    return search->count == search->query->limit;
+}
+
+static int search_offer(struct search *search, const struct bus_record *record, struct error *error)
+{
+    struct found found = {.timestamp_us = record->timestamp_us, .offset = record->offset};
+    if (compare_found(&found, &search->low) <= 0 || compare_found(&found, &search->high) >= 0)
+        return 0;
+    if (search_is_full(search) && is_worse(search, &found, &search->heap[0]))
+        return 0;
+    found.json = arena_copy(&search->arena, record->value);
+    if (!found.json.at)
+        return error_set(error, "the answer would be too large; ask for fewer events (limit)");
+    if (search_is_full(search)) {
+        search->heap[0] = found;
+        heap_sift_down(search);
+    } else {
+        search->heap[search->count++] = found;
+        heap_sift_up(search, search->count - 1);
+    }
+    return 0;
+}
+
+/* Offers the wanted records of one batch.  1: nothing that follows can be better; 0: go on. */
+static int search_batch(struct search *search, uint64_t base_offset, struct error *error)
+{
+    struct bus_reader *reader = bus_reader_open(search->bus, base_offset, 1u << search->topic, error);
+    if (!reader)
+        return -1;
+    struct bus_batch batch = {0};
+    int result = bus_reader_next(reader, &batch, error);
+    bool may_help = !search_is_full(search);
+    for (size_t i = 0; result > 0 && i < batch.count; i++) {
+        const struct bus_record *record = &batch.records[i];
+        if (search->query->key.length > 0 && !bytes_equal(record->key, search->query->key))
+            continue;
+        int64_t bucket = record->timestamp_us / STORE_BUCKET_US;
+        int64_t root = search->count > 0 ? search->heap[0].timestamp_us / STORE_BUCKET_US : bucket;
+        may_help = may_help || (search->newest_first ? bucket >= root : bucket <= root);
+        if (search_offer(search, record, error) < 0)
+            result = -1;
+    }
+    bus_reader_close(reader);
+    return result < 0 ? -1 : !may_help;
+}
+
+/* Asks the index for more and more batches until the heap is full or there are none. */
+static int search_run(struct search *search, struct store *store, struct error *error)
+{
+    struct store_range range = {.key = search->query->key,
+                                .from_us = search->low.timestamp_us,
+                                .to_us = search->high.timestamp_us,
+                                .newest_first = search->newest_first};
+    for (size_t wanted = 64;; wanted *= 4) {
+        size_t count = wanted;
+        uint64_t *offsets = calloc(wanted, sizeof *offsets);
+        range.limit = wanted;
+        int result = offsets ? store_find_batches(store, (uint32_t)search->topic, &range, offsets, &count, error)
+                             : error_set(error, "out of memory");
+        search->count = 0;
+        arena_reset(&search->arena);
+        int stop = 0;
+        for (size_t i = 0; result == 0 && stop == 0 && i < count; i++) {
+            stop = search_batch(search, offsets[i], error);
+            if (stop < 0)
+                result = -1;
+        }
+        free(offsets);
+        if (result < 0)
+            return -1;
+        if (stop > 0 || count < wanted)
+            return 0;
+    }
+}
+
+static void write_cursor(struct buffer *out, const struct found *found)
+{
+    buffer_printf(out, "\"%lld-%llu\"", (long long)found->timestamp_us, (unsigned long long)found->offset);
+}
+
+static void search_write(struct search *search, struct buffer *out)
+{
+    qsort(search->heap, search->count, sizeof *search->heap, compare_found);
+    BUFFER_LITERAL(out, "{\"events\":[");
+    for (size_t i = 0; i < search->count; i++) {
+        if (i > 0)
+            buffer_byte(out, ',');
+        buffer_append(out, search->heap[i].json);
+    }
+    BUFFER_LITERAL(out, "],\"next\":");
+    if (search->count == 0) {
+        BUFFER_LITERAL(out, "null,\"previous\":null}");
+        return;
+    }
+    write_cursor(out, &search->heap[search->count - 1]);
+    BUFFER_LITERAL(out, ",\"previous\":");
+    write_cursor(out, &search->heap[0]);
+    buffer_byte(out, '}');
+}
+
+static bool parse_cursor(struct bytes text, struct found *found)
+{
+    struct bytes offset;
+    uint64_t time;
+    struct bytes time_text = bytes_split(text, '-', &offset);
+    if (!bytes_to_u64(time_text, &time) || !bytes_to_u64(offset, &found->offset) || time > TIME_MAX)
+        return false;
+    found->timestamp_us = (int64_t)time;
+    return true;
+}
+
+/* Bounds from times (inclusive) and cursors (exclusive). */
+static bool search_bounds(struct search *search, struct error *error)
+{
+    const struct serve_events_query *query = search->query;
+    search->low = (struct found){.timestamp_us = query->from_us - 1, .offset = UINT64_MAX};
+    search->high = (struct found){.timestamp_us = query->to_us + 1, .offset = 0};
+    struct found cursor = {0};
+    if (query->after.length > 0) {
+        if (!parse_cursor(query->after, &cursor))
+            return error_set(error, "after: not a cursor; give the \"next\" of an earlier answer") == 0;
+        if (compare_found(&cursor, &search->low) > 0)
+            search->low = cursor;
+    }
+    if (query->before.length > 0) {
+        if (!parse_cursor(query->before, &cursor))
+            return error_set(error, "before: not a cursor; give the \"previous\" of an earlier answer") == 0;
+        if (compare_found(&cursor, &search->high) < 0)
+            search->high = cursor;
+    }
+    search->newest_first = query->after.length == 0 && (query->before.length > 0 || query->from_us <= TIME_MIN);
+    return true;
+}
+
+int event_query(struct bus *bus, struct store *store, const struct serve_events_query *query, struct buffer *out,
+                struct error *error)
+{
+    struct search search = {.bus = bus, .query = query};
+    if (!event_topic_parse(query->topic, &search.topic)) {
+        error_set(error, "topic: one of chat_stream, market_stream, analytics_stream");
+        return 400;
+    }
+    if (!search_bounds(&search, error))
+        return 400;
+    arena_init(&search.arena, (size_t)64 << 20);
+    search.heap = calloc(query->limit, sizeof *search.heap);
+    int result = search.heap ? search_run(&search, store, error) : error_set(error, "out of memory");
+    if (result == 0)
+        search_write(&search, out);
+    free(search.heap);
+    arena_release(&search.arena);
+    return result == 0 ? 200 : 500;
+}

@@ -1,0 +1,146 @@
+/* Invariant: next_offset is the position of the last committed transaction; entries read but not committed are read
+ * again after a failure. */
+#include "pipeline/indexer.h"
+
+#include <stdlib.h>
+
+/* Records of one transaction: large enough that its cost vanishes, small enough for bounded memory. */
+enum { INDEXER_RECORDS_MAX = 8192 };
+
+struct indexer {
+    struct bus *bus;
+    struct store *store;
+    struct bus_reader *reader;
+    uint64_t next_offset;
+    struct store_index_entry *entries;
+    size_t count, capacity;
+    struct arena keys; /* of the entries: the reader's bytes end with its next call */
+};
+
+struct indexer *indexer_create(struct bus *bus, struct store *store, struct error *error)
+{
+    struct indexer *indexer = calloc(1, sizeof *indexer);
+    if (!indexer) {
+        error_set(error, "out of memory for the store writer");
+        return NULL;
+    }
+    indexer->bus = bus;
+    indexer->store = store;
+    arena_init(&indexer->keys, (size_t)256 * 1024 * 1024);
+    if (store_position(store, INDEXER_READER, &indexer->next_offset, error) < 0) {
+        indexer_destroy(indexer);
+        return NULL;
+    }
+    struct bus_info info;
+    bus_info(bus, &info);
+    if (indexer->next_offset > info.end_offset) {
+        error_set(error, "the store knows offset %llu, but the log ends at %llu: they do not belong together; run `dataflow rebuild`",
+                  (unsigned long long)indexer->next_offset, (unsigned long long)info.end_offset);
+        indexer_destroy(indexer);
+        return NULL;
+    }
+    indexer->reader = bus_reader_open(bus, indexer->next_offset, BUS_ALL_TOPICS, error);
+    if (!indexer->reader) {
+        indexer_destroy(indexer);
+        return NULL;
+    }
+    return indexer;
+}
+
+void indexer_destroy(struct indexer *indexer)
+{
+    if (!indexer)
+        return;
+    if (indexer->reader)
+        bus_reader_close(indexer->reader);
+    arena_release(&indexer->keys);
+    free(indexer->entries);
+    free(indexer);
+}
+
+static int indexer_reserve(struct indexer *indexer, size_t more, struct error *error)
+{
+    if (indexer->count + more <= indexer->capacity)
+        return 0;
+    size_t wanted = indexer->count + more > INDEXER_RECORDS_MAX ? indexer->count + more : INDEXER_RECORDS_MAX;
+    struct store_index_entry *grown = realloc(indexer->entries, wanted * sizeof *grown);
+    if (!grown)
+        return error_set(error, "out of memory for %zu index entries", wanted);
+    indexer->entries = grown;
+    indexer->capacity = wanted;
+    return 0;
+}
+
+/* Neighbouring records often share their key: one copy serves both. */
+static struct bytes indexer_copy_key(struct indexer *indexer, struct bytes key)
+{
+    if (indexer->count > 0 && bytes_equal(indexer->entries[indexer->count - 1].key, key))
+        return indexer->entries[indexer->count - 1].key;
+    return arena_copy(&indexer->keys, key);
+}
+
+static int indexer_add(struct indexer *indexer, const struct bus_batch *batch, struct error *error)
+{
+    if (indexer_reserve(indexer, batch->count, error) < 0)
+        return -1;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct bus_record *record = &batch->records[i];
+        struct bytes key = indexer_copy_key(indexer, record->key);
+        if (!key.at)
+            return error_set(error, "out of memory for index keys");
+        indexer->entries[indexer->count++] = (struct store_index_entry){
+            .topic = record->topic, .key = key, .timestamp_us = record->timestamp_us, .base_offset = batch->base_offset};
+    }
+    return 0;
+}
+
+/* Reads batches until there are enough or no more.  *end: the offset behind the last one. */
+static int indexer_collect(struct indexer *indexer, uint64_t *end, struct error *error)
+{
+    indexer->count = 0;
+    arena_reset(&indexer->keys);
+    *end = indexer->next_offset;
+    while (indexer->count < INDEXER_RECORDS_MAX) {
+        struct bus_batch batch;
+        int found = bus_reader_next(indexer->reader, &batch, error);
+        if (found <= 0)
+            return found;
+        if (indexer_add(indexer, &batch, error) < 0)
+            return -1;
+        *end = batch.end_offset;
+    }
+    return 0;
+}
+
+static int indexer_rewind(struct indexer *indexer)
+{
+    bus_reader_close(indexer->reader);
+    indexer->reader = bus_reader_open(indexer->bus, indexer->next_offset, BUS_ALL_TOPICS, NULL);
+    return -1;
+}
+
+int indexer_step(struct indexer *indexer, uint64_t *count, struct error *error)
+{
+    *count = 0;
+    if (!indexer->reader) /* could not be reopened after the last failure */
+        indexer->reader = bus_reader_open(indexer->bus, indexer->next_offset, BUS_ALL_TOPICS, error);
+    if (!indexer->reader)
+        return -1;
+    uint64_t end;
+    if (indexer_collect(indexer, &end, error) < 0)
+        return indexer_rewind(indexer);
+    if (end == indexer->next_offset)
+        return 0;
+    struct store_write write = {
+        .entries = indexer->entries, .entry_count = indexer->count, .reader = INDEXER_READER, .next_offset = end};
+    if (store_write(indexer->store, &write, error) < 0)
+        return indexer_rewind(indexer);
+    *count = indexer->count;
+    indexer->next_offset = end;
+    return 0;
+}
+
+uint64_t indexer_next_offset(const struct indexer *indexer)
+{
+    return indexer->next_offset;
+}
