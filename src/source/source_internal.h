@@ -111,6 +111,20 @@ void source_set_error(struct source *source, const char *format, ...) __attribut
 /* No retry makes sense: remembers why and fails. */
 void source_fail(struct source *source, int64_t now_us, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Ended or failed: frames that are still on their way are filtered. */
+static inline bool source_is_over(const struct source *source)
+{
+    return source->statistics.state == SOURCE_ENDED || source->statistics.state == SOURCE_FAILED;
+}
+
+/* ---- sources that are files (file_source.c): options.argument is the path ---- */
+void source_file_connect(struct source *source, int64_t now_us, struct source_output *output);
+/* SOURCE_OPENED came: the source is live. */
+void source_file_opened(struct source *source, const struct source_input *input);
+void source_file_close(struct source *source, int64_t now_us, struct source_output *output);
+void source_file_error(struct source *source, uint32_t connection, int code, struct bytes text, int64_t now_us,
+                       struct source_output *output);
+
 /* ---- the adapters ---- */
 extern const struct source_class source_binance;
 extern const struct source_class source_jsonl;
