@@ -2,13 +2,16 @@
  * documents (incidents, scores, windows) by deterministic id.  All of it can be made anew from the log.
  *
  * A write is one transaction with the reader's position in the log, so that a restart neither loses nor doubles.
- * One writer thread; queries from any thread (each opens its own store_query connection inside). */
+ * Thread-safe: queries run beside a write and do not hold it up; calls that write exclude one another.
+ *
+ * A write costs by what it touches (one page of the file for each key in it), so a reader that is behind gives
+ * several log batches in one write. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/arena.h"
 
 /* The collections that hold documents; events live in the log. */
 enum store_collection { STORE_CHAT_TOXICITY, STORE_MARKET_ANOMALIES, STORE_ALERTS, STORE_WINDOWS, STORE_COLLECTION_COUNT };
@@ -25,9 +28,9 @@ struct store_index_entry {
 struct store_document {
     enum store_collection collection;
     struct bytes id;
-    struct bytes key;   /* channel, exchange:symbol, query */
+    struct bytes key; /* channel, exchange:symbol, query */
     int64_t timestamp_us;
-    struct bytes user;  /* empty: none */
+    struct bytes user; /* empty: none */
     struct bytes json;
 };
 
@@ -36,19 +39,24 @@ struct store_write {
     size_t entry_count;
     const struct store_document *documents; /* upserts */
     size_t document_count;
-    struct bytes reader; /* whose position it is */
+    struct bytes reader; /* whose position it is; empty: none is set */
     uint64_t next_offset;
 };
 
 struct store_range {
-    struct bytes key; /* empty: all */
-    int64_t from_us, to_us; /* inclusive; TIME bounds for open ends */
-    size_t limit;
+    struct bytes key;       /* empty: all */
+    int64_t from_us, to_us; /* inclusive; INT64_MIN and INT64_MAX for open ends */
+    size_t limit;           /* of documents */
     bool newest_first;
+    /* Documents, to go on behind a page: of those at from_us (newest first: at to_us) the ones up to this id are left
+     * out.  Empty: none. */
+    struct bytes past_id;
 };
 
 struct store_info {
-    uint64_t index_rows, documents, size_bytes;
+    uint64_t index_rows; /* as the implementation stores them */
+    uint64_t documents;
+    uint64_t size_bytes; /* on disk */
 };
 
 struct store;
@@ -77,27 +85,39 @@ int store_write(struct store *store, const struct store_write *write, struct err
 /* Sets *next_offset; 0 if the reader is not known. */
 int store_position(struct store *store, struct bytes reader, uint64_t *next_offset, struct error *error);
 /* Log batches that hold events of the topic, key and time range (and, for buckets are coarse, some that do not): the base
- * offsets, each once, ordered by time bucket (newest first if asked), at most *count; sets *count. */
+ * offsets, each once, ordered by time bucket and offset (newest first if asked, both), at most *count; sets *count. */
 int store_find_batches(struct store *store, uint32_t topic, const struct store_range *range, uint64_t *base_offsets,
                        size_t *count, struct error *error);
 /* Documents by time (ties by id); strings are copied into the arena.  At most range->limit; sets *count. */
 int store_find_documents(struct store *store, enum store_collection collection, const struct store_range *range,
                          struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
-/* Drops documents older than a time and index rows of batches before an offset. */
+/* Drops documents older than a time and index rows of batches whose base offset is before first_offset.  Works in bounded
+ * steps; after an error some of them are done. */
 int store_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
+/* Drops the user's documents, also from free space of the file.  `user` is not empty; sets *erased. */
 int store_erase_user(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
 /* Empties it, positions as well: the start of a rebuild. */
 int store_clear(struct store *store, struct error *error);
 void store_info(struct store *store, struct store_info *info);
 void store_destroy(struct store *store);
 
-struct store *store_sqlite_open(const char *path, struct error *error);
-struct store *store_memory_create(void);
+/* The width of a time bucket of the index. */
+#define STORE_BUCKET_US 10000000
 
-/* Decorator for tests: the nth write fails.  Owns `inner`. */
+/* Makes the file if it is missing, not its folder. */
+struct store *store_sqlite_open(const char *path, struct error *error);
+/* Removes the file and what belongs to it: how a rebuild starts when the file is too damaged to open.  A file that is not
+ * there is no error. */
+int store_sqlite_remove(const char *path, struct error *error);
+
+struct store *store_memory_create(void); /* NULL when out of memory */
+
+/* Decorator for tests: the nth write or query (find_…) fails, from 1; 0: none.  Owns `inner`. */
 struct store_faults {
     uint64_t fail_write_at;
-    uint64_t writes;
+    uint64_t fail_query_at;
+    int64_t write_delay_us;
+    uint64_t writes, queries; /* seen so far */
 };
 struct store *store_faulty_create(struct store *inner, struct store_faults *faults);
 
