@@ -7,7 +7,9 @@
 /* True for a JSON number (RFC 8259 section 6): what may stand unquoted in an event. */
 bool decimal_is_valid(struct bytes text);
 
-/* <0, 0, >0 by numeric value, exactly, for valid texts: 1.0 equals 1.00 and 1e0. */
+/* The calls below take valid texts only.  Exponents beyond ±2^60 count as that. */
+
+/* <0, 0, >0 by numeric value, exactly: 1.0 equals 1.00 and 1e0. */
 int decimal_compare(struct bytes a, struct bytes b);
 
 bool decimal_is_positive(struct bytes text);

@@ -55,8 +55,8 @@ struct event_market {
     struct bytes volume;
     enum event_side side; /* the aggressor */
     enum event_direction direction;
-    int64_t trade_id; /* or TRADE_ID_NONE */
     bool aggregate;   /* trade_id counts aggregate trades (Binance aggTrade) */
+    int64_t trade_id; /* or TRADE_ID_NONE; behind all that a chat payload overlaps, so that a fresh event suits both */
 };
 
 struct event_chat {
