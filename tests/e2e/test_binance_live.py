@@ -215,7 +215,7 @@ def test_other_streams_become_quotes_and_candles(run_program: RunProgram) -> Non
 
 def test_tail_follow_sees_events_as_they_come(run_program: RunProgram) -> None:
     frames = agg_trades("btcusdt", 1, 40)
-    script = [{"step": "play", "to": 20}, {"step": "wait", "name": "more"}, {"step": "play", "from": 20}]
+    script: list[Step] = [{"step": "play", "to": 20}, {"step": "wait", "name": "more"}, {"step": "play", "from": 20}]
     with Exchange(frames, [script]) as exchange:
         instance = run_program("--source", BITCOIN, env=settings(exchange))
         instance.wait_events(20)
