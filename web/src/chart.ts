@@ -5,7 +5,7 @@ import {formatAge, formatClock, formatPercent, formatPrice, formatRate, formatSh
 import type {Series, SymbolState} from "./market_model.ts";
 import {cssColor} from "./theme.ts";
 
-const seriesColors = ["series-1", "series-2", "series-3", "series-4"];
+const colorCount = 4;
 const font = "11px system-ui, sans-serif";
 const staleAfterMs = 15_000;
 
@@ -45,7 +45,7 @@ export class ChartCard {
     this.arrow.setAttribute("role", "img");
     this.root.append(
       element("header", "", heading, this.stale, this.arrow, this.price, this.change, wide),
-      this.plotBox, this.readout, this.legend,
+      element("div", "graph", this.plotBox, this.readout), this.legend,
     );
     this.plotBox.setAttribute("aria-hidden", "true"); // the figures beside it say the same
     this.resized = new ResizeObserver(() => this.resize());
@@ -100,8 +100,9 @@ export class ChartCard {
       let row = this.legendRows.get(series);
       if (!row) {
         row = {price: element("span", "number"), rate: element("span", "number quiet"), volume: element("span", "number quiet")};
-        const swatch = element("span", `swatch ${seriesColors[index % seriesColors.length]}`);
-        this.legend.append(element("li", "", swatch, element("span", "exchange", clip(series.exchange, 16)), row.price, row.rate, row.volume));
+        const item = element("li", "", element("span", `swatch ${colorName(series)}`), element("span", "exchange", clip(series.exchange, 16)),
+          row.price, row.rate, row.volume);
+        this.legend.insertBefore(item, this.legend.children[index] ?? null);
         this.legendRows.set(series, row);
       }
       setText(row.price, formatPrice(series.lastPrice, decimals));
@@ -142,8 +143,8 @@ export class ChartCard {
     const quiet = cssColor("muted");
     const grid = {stroke: cssColor("grid"), width: 1};
     const volumeBars = uPlot.paths.bars?.({size: [0.9, 8], align: 1});
-    const lines = this.state.series.map((_, index): uPlot.Series => ({
-      stroke: cssColor(seriesColors[index % seriesColors.length] as string), width: 1.5, points: {show: false},
+    const lines = this.state.series.map((series): uPlot.Series => ({
+      stroke: cssColor(colorName(series)), width: 1.5, points: {show: false},
     }));
     const bars: uPlot.Series = {scale: "volume", fill: cssColor("volume"), width: 0, points: {show: false}};
     if (volumeBars) bars.paths = volumeBars;
@@ -186,6 +187,11 @@ export class ChartCard {
     }
     plot.ctx.restore();
   }
+}
+
+// An exchange has one colour in all charts.
+function colorName(series: Series): string {
+  return `series-${(series.colorIndex % colorCount) + 1}`;
 }
 
 // Room above for the line and below for the volume bars; a flat price gets a range as well.

@@ -1,6 +1,6 @@
 // What the Twitch module knows: the last lines of chat and what became of them.
 import {RateMeter, RecentIds, Ring} from "./bounded.ts";
-import {finite, type ChatEvent} from "./schema.ts";
+import {finite, type Arrival, type ChatEvent} from "./schema.ts";
 
 export const keptLines = 2000;
 const keptChannels = 200;
@@ -38,10 +38,10 @@ export class ChatModel {
   private nextSequence = 1;
 
   // Calls `changed` for each line already there that is taken down.  Returns the new line, if the event makes one.
-  add(event: ChatEvent, nowMs: number, changed: (line: ChatLine) => void): ChatLine | undefined {
+  add(event: ChatEvent, arrival: Arrival, changed: (line: ChatLine) => void): ChatLine | undefined {
     if (!this.seen.add(event.id)) return undefined;
-    this.lastEventAtMs = nowMs;
-    this.rate.add(nowMs);
+    this.lastEventAtMs = Math.max(this.lastEventAtMs, arrival.atMs);
+    if (arrival.live) this.rate.add(arrival.atMs);
     switch (event.kind) {
       case "message":
         this.totals.messages++;

@@ -20,7 +20,7 @@ const topics = ["chat_stream", "market_stream", "alerts", "status"];
 const quietAfterMs = 15_000;
 const heldBackMost = 5_000;
 const firstDataPatienceMs = 3_000;
-const pollMs = 2_000;
+const pollMs = 1_000;
 const views = ["overview", "twitch", "market", "system"];
 
 const chat = new ChatModel();
@@ -51,15 +51,19 @@ const marketView = new MarketView(market, redraw);
 const systemView = new SystemView(system);
 const alerts = new AlertList();
 
-function take(value: unknown): void {
+function take(value: unknown, live: boolean): void {
   const event = readEvent(value);
   if (!event) return;
-  const nowMs = Date.now();
-  if (event.topic === "chat") {
-    const line = chat.add(event, nowMs, (changed) => chatView.changedLine(changed));
-    if (line) chatView.added(line);
-  } else if (event.topic === "market") market.add(event, nowMs);
-  else alerts.add(event);
+  if (event.topic === "alert") alerts.add(event);
+  else {
+    const nowMs = Date.now();
+    const arrival = {atMs: live ? nowMs : Math.min(nowMs, event.receivedMs), live};
+    if (event.topic === "market") market.add(event, arrival);
+    else {
+      const line = chat.add(event, arrival, (changed) => chatView.changedLine(changed));
+      if (line) chatView.added(line);
+    }
+  }
   redraw();
 }
 
@@ -84,7 +88,7 @@ async function get(path: string): Promise<unknown> {
 
 async function takeEvents(topic: string, limit: number): Promise<void> {
   const body = await get(`/api/v1/events?topic=${topic}&limit=${limit}`);
-  if (isObject(body) && Array.isArray(body["events"])) body["events"].forEach(take);
+  if (isObject(body) && Array.isArray(body["events"])) body["events"].forEach((event) => take(event, false));
 }
 
 // Asks for what the socket has not pushed lately.
@@ -92,7 +96,7 @@ async function poll(): Promise<void> {
   const nowMs = Date.now();
   const [sources, status] = await Promise.all([
     nowMs - system.sourcesAtMs < pollMs * 0.75 ? undefined : get("/api/v1/sources"),
-    nowMs - system.statusAtMs < pollMs * 1.5 ? undefined : get("/api/v1/status"),
+    nowMs - system.statusAtMs < pollMs * 2.5 ? undefined : get("/api/v1/status"),
   ]);
   if (sources !== undefined) system.setSources(sources, Date.now());
   if (status !== undefined) takeStatus(status);
@@ -107,7 +111,7 @@ async function loadFirstData(): Promise<void> {
   loaded = system.sourcesAtMs > 0 || system.statusAtMs > 0;
   const waiting = heldBack ?? [];
   heldBack = undefined;
-  waiting.forEach(take);
+  waiting.forEach((event) => take(event, false));
 }
 
 const live = new LiveConnection(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`, topics, {
@@ -127,7 +131,7 @@ const live = new LiveConnection(`${location.protocol === "https:" ? "wss" : "ws"
   },
   event(topic, event) {
     if (topic === "status") takeStatus(event);
-    else if (heldBack === undefined) take(event);
+    else if (heldBack === undefined) take(event, true);
     else if (heldBack.push(event) > heldBackMost) heldBack.shift();
   },
   dropped(_topic, count) {
@@ -161,9 +165,11 @@ function renderHeader(nowMs: number): void {
   const offline = connection.kind !== "live" && (everLive || connection.kind === "waiting");
   setData(document.body, "offline", String(offline));
   const updated = firstVersion !== "" && system.version !== firstVersion;
-  setHidden(byId("banner"), !offline && !updated);
+  const unready = system.ready === false;
+  setHidden(byId("banner"), !offline && !unready && !updated);
   if (offline) setText(byId("banner"), lostAtMs === 0 ? "The program does not answer. The page connects by itself as soon as it does." :
     `Connection lost at ${formatClock(lostAtMs)}. What you see is from before; the page reconnects by itself.`);
+  else if (unready) setText(byId("banner"), `The program is not ready: ${system.problem || "it is still starting"}.`);
   else if (updated) setText(byId("banner"), `The program is now version ${system.version}: reload this page to match it.`);
 }
 

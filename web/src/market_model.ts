@@ -4,7 +4,7 @@
 // its number modulo `bucketCount` and is cleared when a later number takes its place.
 import {RateMeter, RecentIds} from "./bounded.ts";
 import {decimalsOf} from "./format.ts";
-import type {MarketEvent} from "./schema.ts";
+import type {Arrival, MarketEvent} from "./schema.ts";
 
 export const bucketMs = 500;
 const bucketCount = 1800;
@@ -22,6 +22,7 @@ export interface MarketGap {
 
 export class Series {
   readonly exchange: string;
+  readonly colorIndex: number; // one for each exchange
   readonly rate = new RateMeter();
   lastPrice = NaN;
   lastTimeMs = -Infinity; // event time
@@ -32,11 +33,12 @@ export class Series {
   private readonly prices = new Float64Array(bucketCount);
   private readonly volumes = new Float64Array(bucketCount);
 
-  constructor(exchange: string) {
+  constructor(exchange: string, colorIndex: number) {
     this.exchange = exchange;
+    this.colorIndex = colorIndex;
   }
 
-  add(timeMs: number, price: number, volume: number, nowMs: number): void {
+  add(timeMs: number, price: number, volume: number, arrival: Arrival): void {
     if (!this.isOfThisTime(timeMs)) return;
     const number = Math.floor(timeMs / bucketMs);
     const slot = number % bucketCount;
@@ -48,8 +50,8 @@ export class Series {
       this.prices[slot] = price;
     }
     this.volumes[slot] = (this.volumes[slot] as number) + volume;
-    this.lastAtMs = nowMs;
-    this.rate.add(nowMs);
+    this.lastAtMs = arrival.atMs;
+    if (arrival.live) this.rate.add(arrival.atMs);
     if (timeMs < this.lastTimeMs) return;
     this.prices[slot] = price;
     if (price > this.lastPrice) this.direction = "up";
@@ -98,7 +100,7 @@ export interface Window {
 
 export class SymbolState {
   readonly symbol: string;
-  readonly series: Series[] = [];
+  readonly series: Series[] = []; // by name
   readonly gaps: MarketGap[] = [];
   decimals = 0;
   lastAtMs = 0;
@@ -114,11 +116,12 @@ export class SymbolState {
     return leader;
   }
 
-  seriesOf(exchange: string): Series | undefined {
+  seriesOf(exchange: string, colorIndex: number): Series | undefined {
     let found = this.series.find((series) => series.exchange === exchange);
     if (!found && this.series.length < keptExchanges) {
-      found = new Series(exchange);
+      found = new Series(exchange, colorIndex);
       this.series.push(found);
+      this.series.sort((first, second) => (first.exchange < second.exchange ? -1 : 1));
     }
     return found;
   }
@@ -176,11 +179,12 @@ export class MarketModel {
   readonly totals = {trades: 0, gaps: 0};
   lastEventAtMs = 0;
   private readonly seen = new RecentIds(16384);
+  private readonly exchanges: string[] = []; // in order of appearance: their place gives their colour
 
-  add(event: MarketEvent, nowMs: number): void {
+  add(event: MarketEvent, arrival: Arrival): void {
     if (event.symbol === "" || !this.seen.add(event.id)) return;
-    this.lastEventAtMs = nowMs;
-    this.rate.add(nowMs);
+    this.lastEventAtMs = Math.max(this.lastEventAtMs, arrival.atMs);
+    if (arrival.live) this.rate.add(arrival.atMs);
     const state = this.symbolOf(event.symbol);
     if (event.kind === "gap" && event.gap) {
       this.totals.gaps++;
@@ -190,9 +194,9 @@ export class MarketModel {
     }
     if (event.kind !== "trade" || event.price === undefined) return;
     this.totals.trades++;
-    state.seriesOf(event.exchange)?.add(event.timeMs, event.price, event.volume ?? 0, nowMs);
+    state.seriesOf(event.exchange, this.colorIndex(event.exchange))?.add(event.timeMs, event.price, event.volume ?? 0, arrival);
     state.decimals = Math.max(state.decimals, Math.min(8, decimalsOf(event.price)));
-    state.lastAtMs = nowMs;
+    state.lastAtMs = arrival.atMs;
   }
 
   // The page itself was not listening between the two arrivals: what its lines miss there is shown.
@@ -201,6 +205,12 @@ export class MarketModel {
       const offset = state.timeNowMs(fromMs) - fromMs;
       state.addGap({fromMs: fromMs + offset, toMs: toMs + offset, text: "this page was disconnected"});
     }
+  }
+
+  private colorIndex(exchange: string): number {
+    const index = this.exchanges.indexOf(exchange);
+    if (index >= 0 || this.exchanges.length >= keptExchanges) return Math.max(0, index);
+    return this.exchanges.push(exchange) - 1;
   }
 
   // The symbol that has been silent longest makes room for a new one.

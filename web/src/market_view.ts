@@ -73,13 +73,10 @@ export class MarketView {
 
   // Makes and drops cards as symbols come and go.  Returns how many symbols match the filter.
   private arrange(): number {
-    const wanted: SymbolState[] = [];
-    let matching = 0;
-    for (const state of this.model.symbols.values()) {
-      if (state.series.length === 0 || !state.symbol.toLowerCase().includes(this.filter)) continue;
-      matching++;
-      if (wanted.length < shownCharts) wanted.push(state);
-    }
+    const matching = [...this.model.symbols.values()]
+      .filter((state) => state.series.length > 0 && state.symbol.toLowerCase().includes(this.filter))
+      .sort((first, second) => (first.symbol < second.symbol ? -1 : 1));
+    const wanted = matching.slice(0, shownCharts);
     for (const [state, shown] of this.shown) {
       if (wanted.includes(state)) continue;
       this.watcher.unobserve(shown.card.root);
@@ -97,7 +94,7 @@ export class MarketView {
       }
       if (this.grid.children[index] !== shown.card.root) this.grid.insertBefore(shown.card.root, this.grid.children[index] ?? null);
     });
-    return matching;
+    return matching.length;
   }
 
   private drawDue(nowMs: number): boolean {

@@ -6,6 +6,7 @@ export interface ChatEvent {
   readonly topic: "chat";
   readonly id: string;
   readonly timeMs: number;
+  readonly receivedMs: number;
   readonly kind: string;
   readonly channel: string;
   readonly username: string;
@@ -19,6 +20,7 @@ export interface MarketEvent {
   readonly topic: "market";
   readonly id: string;
   readonly timeMs: number;
+  readonly receivedMs: number;
   readonly kind: string;
   readonly exchange: string;
   readonly symbol: string;
@@ -26,6 +28,13 @@ export interface MarketEvent {
   readonly volume: number | undefined;
   readonly side: string;
   readonly gap: Gap | undefined;
+}
+
+// When an event reached this page, by the browser's clock.  What was there before the page asked (`live` false) counts
+// for no rate and is as old as its receipt.
+export interface Arrival {
+  readonly atMs: number;
+  readonly live: boolean;
 }
 
 export interface Gap {
@@ -105,12 +114,13 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
   const payload = value["payload"];
   const id = text(value["id"]);
   const timeMs = parseTime(value["timestamp"]);
+  const receivedMs = parseTime(value["received"]) ?? timeMs ?? 0;
   const kind = text(payload["kind"]);
   if (id === "" || timeMs === undefined || kind === "") return undefined;
   switch (value["source"]) {
     case "twitch":
       return {
-        topic: "chat", id, timeMs, kind,
+        topic: "chat", id, timeMs, receivedMs, kind,
         channel: text(payload["channel"]),
         username: text(payload["username"]),
         displayName: text(payload["display_name"]) || text(payload["username"]),
@@ -120,7 +130,7 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
       };
     case "market":
       return {
-        topic: "market", id, timeMs, kind,
+        topic: "market", id, timeMs, receivedMs, kind,
         exchange: text(payload["exchange"]),
         symbol: text(payload["symbol"]),
         price: finite(payload["price"]),
@@ -178,7 +188,7 @@ export interface FigureGroup {
   readonly figures: readonly Figure[];
 }
 
-const shownElsewhere = new Set(["stages", "sources", "version", "ready", "uptime_seconds"]);
+const shownElsewhere = new Set(["stages", "sources", "version", "ready", "problem", "uptime_seconds"]);
 
 // Whatever else the status says (log, bus, store, …), as groups of figures; so a new part shows without a new page.
 export function readFigures(body: unknown): FigureGroup[] {

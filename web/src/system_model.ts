@@ -8,6 +8,7 @@ export class SystemModel {
   groups: FigureGroup[] = [];
   version = "";
   ready: boolean | undefined;
+  problem = ""; // why it is not ready
   uptimeSeconds: number | undefined;
   statusAtMs = 0;
 
@@ -17,6 +18,7 @@ export class SystemModel {
     this.groups = readFigures(body);
     if (typeof body["version"] === "string") this.version = body["version"];
     this.ready = typeof body["ready"] === "boolean" ? body["ready"] : undefined;
+    this.problem = typeof body["problem"] === "string" ? body["problem"] : "";
     this.uptimeSeconds = finite(body["uptime_seconds"]);
     this.statusAtMs = nowMs;
     if (Array.isArray(body["sources"])) this.setSources(body, nowMs);

@@ -108,9 +108,7 @@ export class SystemView {
       const cells = this.sources.row(source.name);
       setText(cells[0] as HTMLElement, clip(source.name, 60));
       this.renderState(cells[1] as HTMLElement, source);
-      const ticking = ["live", "stale", "backing_off"].includes(source.state);
-      const sinceAnswer = ticking ? (nowMs - sourcesAtMs) / 1000 : 0;
-      setText(cells[2] as HTMLElement, source.ageSeconds === undefined ? "–" : formatAge(source.ageSeconds + sinceAnswer));
+      setText(cells[2] as HTMLElement, formatAge(ageNow(source, (nowMs - sourcesAtMs) / 1000)));
       sourceCounters.forEach((name, index) => {
         const value = source.counters[name];
         const cell = cells[3 + index] as HTMLElement;
@@ -175,6 +173,13 @@ export class SystemView {
       }
     }
   }
+}
+
+// The age ticks on between two answers, but for a source whose events come faster than the answers do.
+function ageNow(source: SourceState, sinceAnswerSeconds: number): number | undefined {
+  if (source.ageSeconds === undefined) return undefined;
+  const flowing = source.state === "live" && source.ageSeconds < 1 && sinceAnswerSeconds < 3;
+  return flowing ? source.ageSeconds : source.ageSeconds + sinceAnswerSeconds;
 }
 
 function words(name: string): string {
