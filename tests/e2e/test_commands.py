@@ -82,6 +82,14 @@ def test_check_of_a_good_configuration(tmp_path: Path) -> None:
     assert isinstance(json.loads(dataflow("check", "--json", cwd=tmp_path).stdout), dict)
 
 
+@pytest.mark.parametrize(("template", "copy"), [(".env.local", ".env.development"), ("dataflow.yaml.example", "dataflow.yaml")])
+def test_templates_are_good_as_they_are(template: str, copy: str, tmp_path: Path) -> None:
+    (tmp_path / copy).write_bytes((TOP / template).read_bytes())
+    done = dataflow("check", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "binance:BTC-USDT,ETH-USDT" in done.stdout
+
+
 def test_wrong_configuration_names_file_line_and_the_right_key(tmp_path: Path) -> None:
     (tmp_path / "dataflow.yaml").write_text("sources:\n  - simulated:market\nlisen: 127.0.0.1:0\n")
     for command in ("check", "run"):
