@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SYMBOLS_DEFAULT = 3, SYMBOLS_MAX = 10000, RATE_DEFAULT = 25 };
+enum { SYMBOLS_DEFAULT = 3, SYMBOLS_MAX = 9999, RATE_DEFAULT = 25 };
 
 /* Arrivals: each trade brings `BRANCHING` further ones on average, within about 1 / DECAY seconds. */
 static const double BRANCHING = 0.55, DECAY_PER_S = 2.0;
@@ -75,7 +75,7 @@ static void list_symbol(struct market_symbol *symbol, size_t index)
     if (index < LISTING_COUNT)
         listing = listings[index];
     else
-        snprintf(made, sizeof made, "S%04zu-USDT", index);
+        snprintf(made, sizeof made, "S%04u-USDT", (unsigned)(index % 10000));
     symbol->name_length = strlen(listing.symbol);
     symbol->prefix_length = (size_t)snprintf(symbol->prefix, sizeof symbol->prefix, ID_PREFIX "%s" ID_TRADE, listing.symbol);
     symbol->base_price = listing.price;
