@@ -38,8 +38,9 @@ struct command_context {
     const struct config *config; /* all layers applied and checked */
     int argc;                    /* positional arguments: what is left after the options */
     char **argv;
-    bool json;     /* --json */
-    bool progress; /* standard error is a terminal: show progress on long work */
+    bool json;                        /* --json */
+    struct config_problems *problems; /* of the configuration: `check` starts with errors too and reports them */
+    bool progress;                    /* standard error is a terminal: show progress on long work */
 };
 
 struct command {

@@ -89,6 +89,7 @@ struct config {
     bool help;
 
     const char *config_file;                         /* the dataflow.yaml that was read, or NULL */
+    const char *dotenv_file;                         /* the .env.development that was read, or NULL */
     struct config_origin origins[CONFIG_OPTION_MAX]; /* by index in the option table */
     struct arena texts;
 };
@@ -96,10 +97,36 @@ struct config {
 /* What is wrong with a configuration, each in one sentence with its place. */
 struct config_problems {
     struct error errors[CONFIG_PROBLEM_MAX];
-    size_t error_count; /* may exceed CONFIG_PROBLEM_MAX: the first ones are kept */
+    size_t error_count; /* of the first CONFIG_PROBLEM_MAX: further ones are dropped */
     struct error warnings[CONFIG_PROBLEM_MAX];
     size_t warning_count;
 };
+
+struct config_request {
+    unsigned command;         /* enum command_id: which flags there are */
+    bool configured;          /* reads the two files */
+    int argc;                 /* arguments after the command's name */
+    char **argv;              /* reordered: positional arguments to the front */
+    char *const *environment; /* NAME=value, ends with NULL */
+    const char *config_path;  /* "dataflow.yaml": read if it is there; --config and DATAFLOW_CONFIG name another */
+    const char *dotenv_path;  /* ".env.development": read if it is there */
+};
+
+/* Applies all layers and checks what depends on several values.  Returns the number of positional arguments, or -1 when
+ * there are errors.  With --help it stops at the flags and sets config->help.  Release it in any case. */
+int config_load(struct config *config, const struct config_request *request, struct config_problems *problems);
+void config_release(struct config *config);
+
+/* Adds an error, or a warning. */
+void config_error(struct config_problems *problems, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void config_warning(struct config_problems *problems, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Checks across values, and fills the derived fields: listen_address, log_directory, …  (config_check.c) */
+void config_check(struct config *config, const struct config_request *request, struct config_problems *problems);
+
+/* "--listen", "DATAFLOW_LISTEN", ".env.development:3: DATAFLOW_LISTEN", "dataflow.yaml:7: listen": where the option with
+ * this index got its value. */
+const char *config_place(const struct config *config, size_t option, char *space, size_t size);
 
 /* The address that replaces the vendor's for a source kind ("binance"), or BYTES_NONE. */
 struct bytes config_base_url(const struct config *config, struct bytes kind);

@@ -1,0 +1,202 @@
+/* dataflow completion bash|zsh|fish: completion scripts, made from the tables. */
+#include "app/command.h"
+#include "app/options.h"
+#include "source/source.h"
+
+/* The words that may follow a flag, separated by blanks; "" when they cannot be listed. */
+static const char *words_of(const struct option *option, char *space, size_t size)
+{
+    size_t used = 0, count;
+    space[0] = 0;
+    if (option->choices)
+        for (size_t i = 0; option->choices[i] && used < size; i++)
+            used += (size_t)snprintf(space + used, size - used, "%s%s", i > 0 ? " " : "", option->choices[i]);
+    const struct source_kind_info *kinds = source_kinds(&count);
+    bool sources = option->flag && strcmp(option->flag, "source") == 0;
+    for (size_t i = 0, given = 0; sources && i < count && used < size; i++) {
+        bool normalize = option->type != OPTION_LIST;
+        if (normalize && !kinds[i].frames)
+            continue;
+        used +=
+            (size_t)snprintf(space + used, size - used, "%s%s%s", given++ > 0 ? " " : "", kinds[i].kind, normalize ? "" : ":");
+    }
+    return space;
+}
+
+/* The words that a command's positional argument may be, or NULL: files. */
+static const char *arguments_of(const struct command *command)
+{
+    switch (command->id) {
+    case COMMAND_TAIL:
+        return "chat_stream market_stream analytics_stream";
+    case COMMAND_COMPLETION:
+        return "bash zsh fish";
+    case COMMAND_NORMALIZE:
+    case COMMAND_RECORD:
+    case COMMAND_REPLAY:
+        return NULL;
+    default:
+        return "";
+    }
+}
+
+static bool takes(const struct command *command, const struct option *option)
+{
+    return option->flag && (option->commands & 1u << command->id);
+}
+
+static void print_command_names(void)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (!commands[i].hidden)
+            printf("%s ", commands[i].name);
+}
+
+static void print_bash(void)
+{
+    printf("# bash completion for dataflow\n_dataflow()\n{\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} flags= words=\n"
+           "    COMPREPLY=()\n"
+           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W \"");
+    print_command_names();
+    printf("--help --version\" -- \"$word\"))\n        return\n    fi\n    case \"$command $before\" in\n");
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        for (size_t i = 0; i < option_count && !commands[c].hidden; i++) {
+            char space[512];
+            if (!takes(&commands[c], &options[i]) || options[i].type == OPTION_FLAG)
+                continue;
+            printf("    '%s --%s') ", commands[c].name, options[i].flag);
+            if (words_of(&options[i], space, sizeof space)[0])
+                printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); return ;;\n", space);
+            else if (options[i].type == OPTION_PATH)
+                printf("COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n");
+            else
+                printf("return ;;\n");
+        }
+    }
+    printf("    esac\n    case $command in\n");
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        if (commands[c].hidden)
+            continue;
+        printf("    %s) flags='", commands[c].name);
+        for (size_t i = 0; i < option_count; i++)
+            if (takes(&commands[c], &options[i]))
+                printf("--%s ", options[i].flag);
+        const char *words = arguments_of(&commands[c]);
+        printf("' words='%s' ;;\n", words ? words : "FILES");
+    }
+    printf("    esac\n"
+           "    case $word in\n"
+           "    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
+           "    *) if [ \"$words\" = FILES ]; then COMPREPLY=($(compgen -f -- \"$word\"))\n"
+           "       else COMPREPLY=($(compgen -W \"$words\" -- \"$word\")); fi ;;\n"
+           "    esac\n}\ncomplete -o filenames -F _dataflow dataflow\n");
+}
+
+/* Text inside 'single quotes' of zsh's _arguments, or of fish: what would end them or begin a field is taken out. */
+static void print_quoted(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (!strchr("'[]:\\`", *c))
+            putchar(*c);
+}
+
+static void print_zsh_option(const struct option *option)
+{
+    char space[512];
+    printf("            '%s--%s[", option->type == OPTION_LIST ? "*" : "", option->flag);
+    print_quoted(option->help);
+    putchar(']');
+    if (option->type != OPTION_FLAG) {
+        printf(":value:");
+        const char *words = words_of(option, space, sizeof space);
+        if (words[0]) {
+            putchar('(');
+            for (const char *c = words; *c; c++) /* a colon would begin the next field */
+                printf(*c == ':' ? "\\:" : "%c", *c);
+            putchar(')');
+        } else if (option->type == OPTION_PATH) {
+            printf("_files");
+        }
+    }
+    printf("' \\\n");
+}
+
+static void print_zsh(void)
+{
+    printf("#compdef dataflow\n# zsh completion for dataflow\n_dataflow()\n{\n    local -a names\n    names=(\n");
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        if (commands[c].hidden)
+            continue;
+        printf("        '%s:", commands[c].name);
+        print_quoted(commands[c].summary);
+        printf("'\n");
+    }
+    printf("    )\n    if (( CURRENT == 2 )); then\n        _describe command names\n        return\n    fi\n"
+           "    local name=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $name in\n");
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        if (commands[c].hidden)
+            continue;
+        printf("    %s)\n        _arguments \\\n", commands[c].name);
+        for (size_t i = 0; i < option_count; i++)
+            if (takes(&commands[c], &options[i]))
+                print_zsh_option(&options[i]);
+        const char *words = arguments_of(&commands[c]);
+        if (!words)
+            printf("            '*:file:_files' ;;\n");
+        else
+            printf("            '*:argument:(%s)' ;;\n", words);
+    }
+    printf("    esac\n}\n_dataflow \"$@\"\n");
+}
+
+static void print_fish(void)
+{
+    printf("# fish completion for dataflow\ncomplete -c dataflow -f\n");
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        if (commands[c].hidden)
+            continue;
+        const char *name = commands[c].name;
+        printf("complete -c dataflow -n __fish_use_subcommand -a %s -d '", name);
+        print_quoted(commands[c].summary);
+        printf("'\n");
+        for (size_t i = 0; i < option_count; i++) {
+            char space[512];
+            if (!takes(&commands[c], &options[i]))
+                continue;
+            printf("complete -c dataflow -n '__fish_seen_subcommand_from %s' -l %s", name, options[i].flag);
+            if (words_of(&options[i], space, sizeof space)[0])
+                printf(" -x -a '%s'", space);
+            else if (options[i].type == OPTION_PATH)
+                printf(" -r -F");
+            else if (options[i].type != OPTION_FLAG)
+                printf(" -x");
+            printf(" -d '");
+            print_quoted(options[i].help);
+            printf("'\n");
+        }
+        const char *words = arguments_of(&commands[c]);
+        if (!words)
+            printf("complete -c dataflow -n '__fish_seen_subcommand_from %s' -F\n", name);
+        else if (words[0])
+            printf("complete -c dataflow -n '__fish_seen_subcommand_from %s' -a '%s'\n", name, words);
+    }
+}
+
+int command_completion(const struct command_context *context)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } shells[] = {{"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}};
+    for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+        if (strcmp(context->argv[0], shells[i].name) != 0)
+            continue;
+        shells[i].print();
+        return COMMAND_DONE;
+    }
+    struct error error;
+    error_set(&error, "%.60s is not a shell that is known here (bash, zsh, fish)", context->argv[0]);
+    command_failed(context, &error);
+    return COMMAND_USAGE;
+}
