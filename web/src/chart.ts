@@ -163,7 +163,7 @@ export class ChartCard {
          values: (_, splits) => splits.map((time) => formatClock(time * 1000).slice(0, this.spanMs > 120_000 ? 5 : 8))},
         {side: 1, stroke: quiet, grid, ticks: {show: false}, font, gap: 4, space: 32,
          size: (_, values) => 12 + 6.4 * Math.max(4, ...(values ?? []).map((value) => value.length)),
-         values: (_, splits) => axisPrices(splits)},
+         values: (plot, splits) => axisPrices(splits, plot.scales["y"]?.min ?? 0, plot.scales["y"]?.max ?? 1)},
       ],
       series: [{}, ...lines, bars],
       hooks: {
@@ -201,8 +201,9 @@ function priceRange(low: number | null, high: number | null): [number, number] {
   return [low - height * 0.35, high + height * 0.1];
 }
 
-function axisPrices(splits: number[]): string[] {
+// The lowest part belongs to the volume and, beside it, to the time's labels.
+function axisPrices(splits: number[], low: number, high: number): string[] {
   const step = splits.length > 1 ? Math.abs((splits[1] as number) - (splits[0] as number)) : 1;
   const decimals = Math.max(0, Math.min(8, Math.ceil(-Math.log10(step) - 1e-9)));
-  return splits.map((value) => formatPrice(value, decimals));
+  return splits.map((value) => (value < low + (high - low) * 0.1 ? "" : formatPrice(value, decimals)));
 }

@@ -1,6 +1,6 @@
 // What the Twitch module knows: the last lines of chat and what became of them.
 import {RateMeter, RecentIds, Ring} from "./bounded.ts";
-import {finite, type Arrival, type ChatEvent} from "./schema.ts";
+import {finite, isObject, type Arrival, type ChatEvent} from "./schema.ts";
 
 export const keptLines = 2000;
 const keptChannels = 200;
@@ -27,11 +27,19 @@ export function matches(line: ChatLine, filter: ChatFilter): boolean {
   );
 }
 
+export interface Channel {
+  readonly name: string;
+  readonly rate: RateMeter;
+  messages: number;
+  removed: number;
+  punished: number;
+}
+
 export class ChatModel {
   readonly lines = new Ring<ChatLine>(keptLines);
-  readonly channels = new Map<string, number>(); // messages per channel
+  readonly channels = new Map<string, Channel>();
   readonly rate = new RateMeter();
-  readonly totals = {messages: 0, removed: 0, punished: 0};
+  readonly totals = {removed: 0, punished: 0};
   lastEventAtMs = 0; // arrival, by the browser's clock
   private readonly byId = new Map<string, ChatLine>();
   private readonly seen = new RecentIds(8192);
@@ -44,8 +52,7 @@ export class ChatModel {
     if (arrival.live) this.rate.add(arrival.atMs);
     switch (event.kind) {
       case "message":
-        this.totals.messages++;
-        this.countChannel(event.channel);
+        this.countMessage(event.channel, arrival);
         break;
       case "delete": {
         const target = this.byId.get(String(event.metadata["target_message_id"] ?? ""));
@@ -55,6 +62,7 @@ export class ChatModel {
       case "timeout":
       case "ban":
         this.totals.punished++;
+        this.countPunished(event.channel);
         this.removeOf(event.channel, event.username, event.kind === "ban" ? "banned" : "timed out", changed);
         break;
       case "clear":
@@ -72,6 +80,8 @@ export class ChatModel {
     if (line.removed !== "" || line.event.kind !== "message") return;
     line.removed = why;
     this.totals.removed++;
+    const channel = this.channels.get(line.event.channel);
+    if (channel) channel.removed++;
     changed(line);
   }
 
@@ -83,10 +93,25 @@ export class ChatModel {
     });
   }
 
-  private countChannel(channel: string): void {
-    const count = this.channels.get(channel);
-    if (count === undefined && this.channels.size >= keptChannels) return;
-    this.channels.set(channel, (count ?? 0) + 1);
+  private countMessage(name: string, arrival: Arrival): void {
+    const channel = this.channelOf(name);
+    if (!channel) return;
+    channel.messages++;
+    if (arrival.live) channel.rate.add(arrival.atMs);
+  }
+
+  private countPunished(name: string): void {
+    const channel = this.channelOf(name);
+    if (channel) channel.punished++;
+  }
+
+  private channelOf(name: string): Channel | undefined {
+    let channel = this.channels.get(name);
+    if (!channel && this.channels.size < keptChannels) {
+      channel = {name, rate: new RateMeter(), messages: 0, removed: 0, punished: 0};
+      this.channels.set(name, channel);
+    }
+    return channel;
   }
 }
 
@@ -97,7 +122,7 @@ export function badgesOf(event: ChatEvent): Badge[] {
   const listed = metadata["badges"];
   const names = new Set<string>(
     Array.isArray(listed)
-      ? listed.map((badge) => (typeof badge === "string" ? badge.split("/")[0] : String(badge?.["set_id"] ?? badge?.["name"] ?? "")) as string)
+      ? listed.map((badge) => String(isObject(badge) ? (badge["set_id"] ?? badge["name"]) : badge).split("/")[0] as string)
       : typeof listed === "string"
         ? listed.split(",").map((badge) => badge.split("/")[0] as string)
         : typeof listed === "object" && listed !== null

@@ -6,6 +6,7 @@ import {badgesOf, matches, systemText, type Badge, type ChatFilter, type ChatLin
 import {paletteColor, readableColor} from "./color.ts";
 import {byId, clip, element, setHidden, setText} from "./dom.ts";
 import {formatClock, formatCount, formatRate} from "./format.ts";
+import {LiveTable} from "./live_table.ts";
 import {cssColor} from "./theme.ts";
 
 const shownLines = 300;
@@ -33,6 +34,7 @@ export class ChatView {
   private readonly resumeButton = byId<HTMLButtonElement>("chat-resume");
   private readonly channelSelect = byId<HTMLSelectElement>("chat-channel");
   private readonly textInput = byId<HTMLInputElement>("chat-text");
+  private readonly channelTable = new LiveTable(byId("channels"), "Channels", ["Channel", "Rate", "Messages", "Removed", "Punished"]);
   private readonly rows = new Map<ChatLine, HTMLElement>();
   private readonly colors = new Map<string, string>();
   private pending: ChatLine[] = [];
@@ -128,6 +130,16 @@ export class ChatView {
     const news = this.unseen === 0 ? "" : ` · ${formatCount(this.unseen)} new`;
     if (this.paused) setText(this.resumeButton, `Paused${news} · Resume`);
     this.offerChannels();
+    if (this.channelTable.visible) this.renderChannels(nowMs);
+  }
+
+  private renderChannels(nowMs: number): void {
+    for (const channel of this.model.channels.values()) {
+      const cells = this.channelTable.row(channel.name);
+      setText(cells[0] as HTMLElement, `#${clip(channel.name, 25)}`);
+      [formatRate(channel.rate.perSecond(nowMs)), formatCount(channel.messages), formatCount(channel.removed), formatCount(channel.punished)].forEach(
+        (figure, index) => setText(cells[index + 1] as HTMLElement, figure));
+    }
   }
 
   private offerChannels(): void {

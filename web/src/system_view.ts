@@ -1,6 +1,7 @@
 // Sources, ledger and figures as tables.  Cells are made once and then only their text changes.
 import {byId, clip, element, setData, setHidden, setText} from "./dom.ts";
 import {formatAge, formatBytes, formatCount, formatRate, formatShort} from "./format.ts";
+import {LiveTable} from "./live_table.ts";
 import {sourceCounters, stageImbalance, stageOutcomes, type AlertEvent, type Figure, type SourceState} from "./schema.ts";
 import type {SystemModel} from "./system_model.ts";
 
@@ -15,51 +16,6 @@ const stateHelp: Record<string, string> = {
   failed: "Will not be tried again: see the log for what to put right",
   ended: "Played to its end",
 };
-
-// A table whose rows are named; rows that are no longer named leave.
-class LiveTable {
-  private readonly body = element("tbody");
-  private readonly rows = new Map<string, {row: HTMLTableRowElement; cells: HTMLElement[]}>();
-  private readonly columns: readonly string[];
-
-  constructor(table: HTMLElement, caption: string, columns: readonly string[]) {
-    this.columns = columns;
-    const head = element("tr");
-    for (const column of columns) {
-      const cell = element("th", "", column);
-      cell.scope = "col";
-      head.append(cell);
-    }
-    table.replaceChildren(element("caption", "hidden", caption), element("thead", "", head), this.body);
-  }
-
-  // The cells of the row, its name first.
-  row(key: string): HTMLElement[] {
-    let found = this.rows.get(key);
-    if (!found) {
-      const row = element("tr");
-      const cells = this.columns.map((column, index) => {
-        const cell = element(index === 0 ? "th" : "td", index === 0 ? "" : "number");
-        if (index === 0) cell.setAttribute("scope", "row");
-        cell.dataset["label"] = column;
-        row.append(cell);
-        return cell;
-      });
-      found = {row, cells};
-      this.rows.set(key, found);
-      this.body.append(row);
-    }
-    return found.cells;
-  }
-
-  keepOnly(keys: readonly string[]): void {
-    for (const [key, {row}] of this.rows) {
-      if (keys.includes(key)) continue;
-      row.remove();
-      this.rows.delete(key);
-    }
-  }
-}
 
 export class SystemView {
   private readonly model: SystemModel;
@@ -121,13 +77,16 @@ export class SystemView {
   private renderState(cell: HTMLElement, source: SourceState): void {
     if (cell.childElementCount === 0) {
       cell.classList.remove("number");
-      cell.append(element("span", "pill small", element("span", "dot"), element("span", "text")));
+      cell.append(element("span", "pill small", element("span", "dot"), element("span", "text")), element("span", "why quiet"));
     }
     const pill = cell.firstElementChild as HTMLElement;
     setData(pill, "state", source.state);
     setText(pill.lastElementChild as HTMLElement, stateWords[source.state] ?? clip(source.state, 20));
-    const help = source.error || stateHelp[source.state] || "";
+    const help = stateHelp[source.state] ?? "";
     if (pill.title !== help) pill.title = help;
+    const why = source.state === "live" || source.state === "ended" ? "" : clip(source.error, 200);
+    setText(cell.lastElementChild as HTMLElement, why);
+    if (cell.title !== why) cell.title = why;
   }
 
   private renderLedger(): void {
