@@ -194,11 +194,10 @@ static int retention_step(struct sqlite_store *sqlite, struct retention *retenti
     if (sqlite_begin(sqlite, error) < 0)
         return -1;
     int done = drop_some_rows(sqlite, retention, error);
-    sqlite_forget_caches(sqlite); /* last rows and extents may be gone */
     return sqlite_end(sqlite, done < 0 ? -1 : 0, error) < 0 ? -1 : done;
 }
 
-/* Keys without rows: they would gather for ever. */
+/* Keys without rows: they would gather for ever.  Ids, last rows and extents that are cached may be gone after that. */
 static int drop_unused_keys(struct sqlite_store *sqlite, struct error *error)
 {
     if (sqlite_begin(sqlite, error) < 0)
