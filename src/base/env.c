@@ -72,6 +72,17 @@ static int system_rename(const struct env *env, const char *from, const char *to
     return rename(from, to);
 }
 
+static int system_sync_directory(const struct env *env, const char *path)
+{
+    (void)env;
+    int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0)
+        return -1;
+    int status = fsync(file);
+    close(file);
+    return status;
+}
+
 const struct env *env_system(void)
 {
     static const struct env system_env = {
@@ -85,6 +96,7 @@ const struct env *env_system(void)
         .truncate = system_truncate,
         .unlink = system_unlink,
         .rename = system_rename,
+        .sync_directory = system_sync_directory,
     };
     return &system_env;
 }

@@ -18,6 +18,7 @@ struct env {
     int (*truncate)(const struct env *env, int file, off_t size);
     int (*unlink)(const struct env *env, const char *path);
     int (*rename)(const struct env *env, const char *from, const char *to);
+    int (*sync_directory)(const struct env *env, const char *path); /* fsync: makes its entries durable */
     void *context; /* for tests */
 };
 

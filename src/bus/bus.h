@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/error.h"
 #include "base/bytes.h"
+#include <pthread.h>
 
 /* Topics in the order of enum event_source; the bus itself gives them no meaning. */
 enum { BUS_TOPIC_COUNT = 3, BUS_ALL_TOPICS = (1 << BUS_TOPIC_COUNT) - 1 };
@@ -68,9 +69,12 @@ struct bus_class {
     void (*destroy)(struct bus *bus);
 };
 
-/* Implementations put this first in their own structs. */
+/* Implementations put this first in their own structs; what stands below `class` is bus.c's. */
 struct bus {
     const struct bus_class *class;
+    pthread_mutex_t mutex; /* guards end_offset */
+    pthread_cond_t grown;
+    uint64_t end_offset; /* after the last bus_append: what bus_wait waits for */
 };
 struct bus_reader {
     struct bus *bus;
@@ -95,6 +99,10 @@ int bus_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct err
 int bus_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error);
 void bus_info(struct bus *bus, struct bus_info *info);
 void bus_destroy(struct bus *bus);
+
+/* For implementations: at the end of their create and at the end of their destroy. */
+void bus_init(struct bus *bus, const struct bus_class *class, uint64_t end_offset);
+void bus_release(struct bus *bus);
 
 /* Waits until the end offset passes `offset` or timeout_us is over; true if it has.  Only for buses that this
  * process writes; others are polled. */

@@ -1,0 +1,101 @@
+/* Dispatch to the implementations, and what is the same for all of them: waking those who wait for new records.
+ *
+ * Invariant: bus->end_offset never passes what append has acknowledged, and never moves back. */
+#include "bus/bus.h"
+
+#include <assert.h>
+#include <time.h>
+
+void bus_init(struct bus *bus, const struct bus_class *class, uint64_t end_offset)
+{
+    bus->class = class;
+    bus->end_offset = end_offset;
+    pthread_mutex_init(&bus->mutex, NULL);
+    pthread_cond_init(&bus->grown, NULL);
+}
+
+void bus_release(struct bus *bus)
+{
+    pthread_cond_destroy(&bus->grown);
+    pthread_mutex_destroy(&bus->mutex);
+}
+
+int bus_append(struct bus *bus, struct bus_record *records, size_t count, const struct bus_position *position,
+               struct error *error)
+{
+    assert(count == 0 || records);
+    int status = bus->class->append(bus, records, count, position, error);
+    if (status == 0 && count > 0) {
+        pthread_mutex_lock(&bus->mutex);
+        assert(records[count - 1].offset + 1 > bus->end_offset);
+        bus->end_offset = records[count - 1].offset + 1;
+        pthread_cond_broadcast(&bus->grown);
+        pthread_mutex_unlock(&bus->mutex);
+    }
+    return status;
+}
+
+int bus_position(struct bus *bus, struct bytes reader, uint64_t *next_offset)
+{
+    return bus->class->position(bus, reader, next_offset);
+}
+
+struct bus_reader *bus_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error)
+{
+    struct bus_reader *reader = bus->class->reader_open(bus, offset, topics, error);
+    if (reader)
+        reader->bus = bus;
+    return reader;
+}
+
+int bus_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error)
+{
+    return reader->bus->class->reader_next(reader, batch, error);
+}
+
+void bus_reader_close(struct bus_reader *reader)
+{
+    if (reader)
+        reader->bus->class->reader_close(reader);
+}
+
+int bus_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error)
+{
+    return bus->class->offset_at(bus, time_us, offset, error);
+}
+
+int bus_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error)
+{
+    return bus->class->truncate(bus, retention, now_us, error);
+}
+
+void bus_info(struct bus *bus, struct bus_info *info)
+{
+    *info = (struct bus_info){0};
+    bus->class->info(bus, info);
+}
+
+void bus_destroy(struct bus *bus)
+{
+    if (bus)
+        bus->class->destroy(bus);
+}
+
+bool bus_wait(struct bus *bus, uint64_t offset, int64_t timeout_us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    if (timeout_us > 0) {
+        until.tv_sec += timeout_us / 1000000;
+        until.tv_nsec += timeout_us % 1000000 * 1000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    }
+    int status = 0;
+    pthread_mutex_lock(&bus->mutex);
+    while (bus->end_offset <= offset && status == 0)
+        status = pthread_cond_clockwait(&bus->grown, &bus->mutex, CLOCK_MONOTONIC, &until);
+    bool passed = bus->end_offset > offset;
+    pthread_mutex_unlock(&bus->mutex);
+    return passed;
+}
