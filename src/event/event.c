@@ -2,12 +2,13 @@
 #include "event/event.h"
 
 #include "event/event_internal.h"
+#include "event/text.h"
 #include <assert.h>
 #include <stdlib.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { ID_HASH_DIGITS = 32, INT64_DIGITS_MAX = 20 };
+enum { ID_HASH_DIGITS = 32 };
 /* One batch's texts: thousands of events, or a few that carry lines of the greatest length. */
 #define BATCH_ARENA_CAP ((size_t)256 << 20)
 #define CONTENT_CAP ((size_t)64 << 20)
@@ -176,19 +177,6 @@ struct event *event_batch_add(struct event_batch *batch)
 
 /* ---- keys and ids ---- */
 
-static char *put_bytes(char *out, struct bytes text)
-{
-    if (text.length > 0)
-        memcpy(out, text.at, text.length);
-    return out + text.length;
-}
-
-static char *put_int(char *out, int64_t value)
-{
-    /* Room for the terminator is part of INT64_DIGITS_MAX + 1 in every caller. */
-    return out + snprintf(out, INT64_DIGITS_MAX + 1, "%lld", (long long)value);
-}
-
 struct bytes event_key(const struct event *event, struct arena *arena)
 {
     if (event->source == EVENT_TWITCH)
@@ -198,9 +186,9 @@ struct bytes event_key(const struct event *event, struct arena *arena)
     char *key = arena_text(arena, event->market.exchange.length + 1 + event->market.symbol.length);
     if (!key)
         return BYTES_NONE;
-    char *end = put_bytes(key, event->market.exchange);
+    char *end = text_put(key, event->market.exchange);
     *end++ = ':';
-    end = put_bytes(end, event->market.symbol);
+    end = text_put(end, event->market.symbol);
     return bytes_of(key, (size_t)(end - key));
 }
 
@@ -217,17 +205,17 @@ bool event_id_is_aggregate(struct bytes id, const struct event_market *market)
 static bool set_record_id(struct event *event, struct arena *arena, struct bytes kind, int64_t number, const int64_t *second)
 {
     struct bytes owner = event_key(event, arena);
-    char *id = arena_text(arena, owner.length + kind.length + 3 + (size_t)2 * (INT64_DIGITS_MAX + 1));
+    char *id = arena_text(arena, owner.length + kind.length + 3 + (size_t)2 * TEXT_INT64_MAX);
     if (!owner.at || !id)
         return false;
-    char *end = put_bytes(id, owner);
+    char *end = text_put(id, owner);
     *end++ = ':';
-    end = put_bytes(end, kind);
+    end = text_put(end, kind);
     *end++ = ':';
-    end = put_int(end, number);
+    end = text_put_i64(end, number);
     if (second) {
         *end++ = '-';
-        end = put_int(end, *second);
+        end = text_put_i64(end, *second);
     }
     event->id = bytes_of(id, (size_t)(end - id));
     return true;

@@ -4,6 +4,7 @@
  * has been written since the last reservation, where `bound` holds for the whole event as long as no text needs an
  * escape.  A text that does goes through the buffer's own escaping, after which the bound is reserved anew. */
 #include "event/event_internal.h"
+#include "event/text.h"
 
 #include <assert.h>
 
@@ -19,13 +20,10 @@ enum { FIXED_BOUND = 600, STRING_OVERHEAD = 2 };
 
 static inline void put(struct writer *writer, struct bytes text)
 {
-    if (text.length > 0)
-        memcpy(writer->at, text.at, text.length);
-    writer->at += text.length;
+    writer->at = text_put(writer->at, text);
 }
 
-/* The compiler knows the length and makes it stores. */
-#define PUT_LITERAL(writer, literal) (memcpy((writer)->at, literal, sizeof(literal) - 1), (writer)->at += sizeof(literal) - 1)
+#define PUT_LITERAL(writer, literal) ((writer)->at = TEXT_LITERAL((writer)->at, literal))
 
 /* ---- strings ---- */
 
@@ -101,16 +99,7 @@ static inline void put_string(struct writer *writer, struct bytes text)
 
 static inline void put_int(struct writer *writer, int64_t value)
 {
-    char digits[20];
-    size_t start = sizeof digits;
-    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    do {
-        digits[--start] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (value < 0)
-        *writer->at++ = '-';
-    put(writer, bytes_of(digits + start, sizeof digits - start));
+    writer->at = text_put_i64(writer->at, value);
 }
 
 static inline void put_time(struct writer *writer, int64_t time_us)

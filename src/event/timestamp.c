@@ -3,6 +3,7 @@
  * and the last one it parsed, and works out only the time of day. */
 #include "event/timestamp.h"
 
+#include "event/text.h"
 #include <assert.h>
 
 enum { DATE_LENGTH = 10 };
@@ -16,14 +17,9 @@ struct date_memory {
     char text[DATE_LENGTH];
 };
 
-static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-                                  "8081828384858687888990919293949596979899";
-
-static inline void put_pair(char *out, unsigned value)
-{
-    memcpy(out, digit_pairs + (size_t)2 * value, 2);
-}
+const char text_digit_pairs[200] = {"00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                    "8081828384858687888990919293949596979899"};
 
 static void format_date(int64_t day, char *out)
 {
@@ -35,12 +31,12 @@ static void format_date(int64_t day, char *out)
     unsigned month_from_march = (5 * day_of_year + 2) / 153;
     unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
     unsigned year = era * 400 + year_of_era + (month <= 2);
-    put_pair(out, year / 100);
-    put_pair(out + 2, year % 100);
+    text_put_pair(out, year / 100);
+    text_put_pair(out + 2, year % 100);
     out[4] = '-';
-    put_pair(out + 5, month);
+    text_put_pair(out + 5, month);
     out[7] = '-';
-    put_pair(out + 8, day_of_year - (153 * month_from_march + 2) / 5 + 1);
+    text_put_pair(out + 8, day_of_year - (153 * month_from_march + 2) / 5 + 1);
 }
 
 void timestamp_format(int64_t time_us, char *out)
@@ -59,15 +55,15 @@ void timestamp_format(int64_t time_us, char *out)
     unsigned minutes = seconds / 60;
     memcpy(out, last.text, DATE_LENGTH);
     out[10] = 'T';
-    put_pair(out + 11, minutes / 60);
+    text_put_pair(out + 11, minutes / 60);
     out[13] = ':';
-    put_pair(out + 14, minutes % 60);
+    text_put_pair(out + 14, minutes % 60);
     out[16] = ':';
-    put_pair(out + 17, seconds % 60);
+    text_put_pair(out + 17, seconds % 60);
     out[19] = '.';
-    put_pair(out + 20, micros / 10000);
-    put_pair(out + 22, micros / 100 % 100);
-    put_pair(out + 24, micros % 100);
+    text_put_pair(out + 20, micros / 10000);
+    text_put_pair(out + 22, micros / 100 % 100);
+    text_put_pair(out + 24, micros % 100);
     out[26] = 'Z';
 }
 
