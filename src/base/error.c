@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int error_set(struct error *error, const char *format, ...)
+int(error_set)(struct error *error, const char *format, ...)
 {
     if (error) {
         va_list arguments;
@@ -15,7 +15,7 @@ int error_set(struct error *error, const char *format, ...)
     return -1;
 }
 
-int error_set_errno(struct error *error, int number, const char *format, ...)
+int(error_set_errno)(struct error *error, int number, const char *format, ...)
 {
     if (error) {
         va_list arguments;
@@ -24,8 +24,7 @@ int error_set_errno(struct error *error, int number, const char *format, ...)
         va_end(arguments);
         if (used >= 0 && (size_t)used < sizeof error->text) {
             char reason[128];
-            snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s",
-                     strerror_r(number, reason, sizeof reason));
+            snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", strerror_r(number, reason, sizeof reason));
         }
     }
     return -1;

@@ -15,4 +15,10 @@ int error_set(struct error *error, const char *format, ...) __attribute__((forma
 /* The same, followed by ": " and the text of errno value `number`. */
 int error_set_errno(struct error *error, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+#ifdef __clang_analyzer__
+/* It reads one file at a time, and would think that an error may return 0. */
+#define error_set(...) (error_set(__VA_ARGS__), -1)
+#define error_set_errno(...) (error_set_errno(__VA_ARGS__), -1)
+#endif
+
 #endif
