@@ -39,14 +39,15 @@ static int make_context(struct net_loop *loop, struct error *error)
         .port = CONTEXT_PORT_NO_LISTEN,
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | (loop->without_tls ? 0 : tls_option_once()),
         .user = loop,
-        .gid = -1,
-        .uid = -1,
         .fd_limit_per_thread = 2048, /* bounds its tables; the process may have a million */
         .pt_serv_buf_size = 64 * 1024,
         .max_http_header_data = 16 * 1024,
         .timeout_secs = 20, /* its own limits; ours, being exact, come first */
         .server_string = "dataflow",
     };
+    /* -1: stay who we are; signed in some versions of the library, unsigned in others. */
+    info.gid = (__typeof__(info.gid))-1;
+    info.uid = (__typeof__(info.uid))-1;
     loop->context = lws_create_context(&info);
     if (!loop->context)
         return error_set(error, "network: cannot create the event loop");

@@ -241,6 +241,7 @@ static int create_tables(struct sqlite_store *sqlite, struct error *error)
         char text[1024];
         int length = snprintf(text, sizeof text, document_schema, sqlite_collection_tables[c]);
         assert(length > 0 && (size_t)length < sizeof text);
+        (void)length;
         if (execute(sqlite, sqlite->writer, text, error) < 0)
             return -1;
     }
