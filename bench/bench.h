@@ -54,6 +54,7 @@ int bench_execute(const struct bench *bench, const struct bench_run *run, struct
 
 int bench_normalize(struct bench_run *run, struct error *error);
 int bench_log(struct bench_run *run, struct error *error);
+int bench_store(struct bench_run *run, struct error *error);
 int bench_pipeline(struct bench_run *run, struct error *error);
 
 #endif

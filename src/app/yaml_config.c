@@ -144,6 +144,19 @@ static bool on_event(struct fold *fold, const yaml_event_t *event)
     }
 }
 
+/* libyaml knows the line of a wrong token, and only the byte of a wrong encoding. */
+static void report_syntax(const yaml_parser_t *parser, struct bytes text, const struct yaml_reader *reader)
+{
+    unsigned line = (unsigned)parser->problem_mark.line + 1;
+    if (parser->error == YAML_READER_ERROR)
+        for (size_t i = 0; i < parser->problem_offset && i < text.length; i++)
+            line += text.at[i] == '\n';
+    char problem[256];
+    snprintf(problem, sizeof problem, "%s%s%s", parser->problem ? parser->problem : "this is not YAML",
+             parser->context ? " " : "", parser->context ? parser->context : "");
+    reader->problem(reader->context, line, problem);
+}
+
 void yaml_config_parse(struct bytes text, const struct yaml_reader *reader)
 {
     struct fold fold = {.reader = reader};
@@ -158,10 +171,7 @@ void yaml_config_parse(struct bytes text, const struct yaml_reader *reader)
     for (bool more = true; more;) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
-            char problem[256];
-            snprintf(problem, sizeof problem, "%s%s%s", parser.problem ? parser.problem : "this is not YAML",
-                     parser.context ? " " : "", parser.context ? parser.context : "");
-            reader->problem(reader->context, (unsigned)parser.problem_mark.line + 1, problem);
+            report_syntax(&parser, text, reader);
             break;
         }
         more = event.type != YAML_STREAM_END_EVENT && on_event(&fold, &event);
