@@ -1,6 +1,8 @@
+/* Growing buffer, and JSON written into it. */
 #include "base/buffer.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,26 +25,28 @@ void buffer_reset(struct buffer *buffer)
     buffer->failed = false;
 }
 
+static bool refuse(struct buffer *buffer)
+{
+    buffer->failed = true;
+    return false;
+}
+
 bool buffer_reserve(struct buffer *buffer, size_t more)
 {
     if (buffer->failed)
         return false;
     if (more <= buffer->capacity - buffer->length)
         return true;
-    if (more > buffer->cap - buffer->length) {
-        buffer->failed = true;
-        return false;
-    }
+    if (more > buffer->cap - buffer->length)
+        return refuse(buffer);
     size_t wanted = buffer->capacity ? buffer->capacity * 2 : 256;
     if (wanted < buffer->length + more)
         wanted = buffer->length + more;
     if (wanted > buffer->cap)
         wanted = buffer->cap;
     char *grown = realloc(buffer->at, wanted);
-    if (!grown) {
-        buffer->failed = true;
-        return false;
-    }
+    if (!grown)
+        return refuse(buffer);
     buffer->at = grown;
     buffer->capacity = wanted;
     return true;
@@ -56,20 +60,26 @@ void buffer_append(struct buffer *buffer, struct bytes text)
     buffer->length += text.length;
 }
 
+/* Formats aside, for vsnprintf writes a terminator for which a buffer at its cap has no place. */
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
+    char small[256], *text = small;
     va_list arguments;
     va_start(arguments, format);
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(small, sizeof small, format, arguments);
     va_end(arguments);
-    /* One byte more for the terminator that vsnprintf writes. */
-    if (length >= 0 && buffer_reserve(buffer, (size_t)length + 1)) {
-        vsnprintf(buffer->at + buffer->length, (size_t)length + 1, format, again);
-        buffer->length += (size_t)length;
+    if (length >= (int)sizeof small) {
+        va_start(arguments, format);
+        length = vasprintf(&text, format, arguments);
+        va_end(arguments);
     }
-    va_end(again);
+    if (length < 0) {
+        refuse(buffer);
+        return;
+    }
+    buffer_append(buffer, bytes_of(text, (size_t)length));
+    if (text != small)
+        free(text);
 }
 
 void buffer_consume(struct buffer *buffer, size_t count)
@@ -82,7 +92,8 @@ void buffer_consume(struct buffer *buffer, size_t count)
 
 static void json_escape(struct buffer *buffer, unsigned char c)
 {
-    static const char named[] = {['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    static const char named[] = {
+        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     if (c < sizeof named && named[c]) {
         buffer_byte(buffer, '\\');
         buffer_byte(buffer, named[c]);
@@ -157,7 +168,8 @@ void buffer_json_double(struct buffer *buffer, double value)
         return;
     }
     char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
+    /* 15 digits are found again by every normal number that was written with them; subnormal ones hold fewer. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

@@ -35,12 +35,12 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 
 static inline bool bytes_start_with(struct bytes text, struct bytes prefix)
 {
-    return text.length >= prefix.length && memcmp(text.at, prefix.at, prefix.length) == 0;
+    return text.length >= prefix.length && (prefix.length == 0 || memcmp(text.at, prefix.at, prefix.length) == 0);
 }
 
 static inline struct bytes bytes_skip(struct bytes text, size_t count)
 {
-    return bytes_of(text.at + count, text.length - count);
+    return bytes_of(count ? text.at + count : text.at, text.length - count); /* NULL + 0 is undefined in C */
 }
 
 /* Position of the first `byte`, or -1. */
