@@ -29,6 +29,7 @@ struct link {
     struct file_feed *file;
     int64_t due_us; /* file: when its next line is due */
     bool used;
+    bool closing; /* asked to close: its end is no news to the source */
 };
 
 struct feed {
@@ -203,7 +204,9 @@ static void on_socket_close(void *context, int code, struct bytes reason)
 {
     struct link *link = context;
     link->socket = NULL;
-    if (link->used)
+    if (link->closing)
+        link_release(link);
+    else
         link_fail(link, code, reason);
 }
 
@@ -244,7 +247,7 @@ static int link_open(struct link *link, struct bytes address, struct error *erro
 static struct link *feed_link(struct feed *feed, uint32_t connection)
 {
     for (size_t i = 0; i < DRIVER_LINK_MAX; i++)
-        if (feed->links[i].used && feed->links[i].connection == connection)
+        if (feed->links[i].used && !feed->links[i].closing && feed->links[i].connection == connection)
             return &feed->links[i];
     return NULL;
 }
@@ -266,6 +269,16 @@ static void feed_open(struct feed *feed, const struct source_action *action)
     log_event(LOG_ERROR, "too_many_connections", "%s: more than %d connections", source_name(feed->source), DRIVER_LINK_MAX);
 }
 
+static void link_close(struct link *link)
+{
+    driver_tap(link, RECORDING_CLOSE, BYTES_NONE);
+    link->closing = true;
+    if (link->socket)
+        net_socket_close(link->socket, 1000); /* released when it says that it is closed */
+    else
+        link_release(link);
+}
+
 static void feed_act(struct feed *feed, const struct source_action *action)
 {
     struct link *link = feed_link(feed, action->connection);
@@ -280,14 +293,8 @@ static void feed_act(struct feed *feed, const struct source_action *action)
             log_event(LOG_WARNING, "send_refused", "%s: the queue of what is to be sent is full", source_name(feed->source));
         break;
     case SOURCE_CLOSE:
-        if (link && link->socket)
-            net_socket_close(link->socket, 1000);
-        if (link) {
-            driver_tap(link, RECORDING_CLOSE, BYTES_NONE);
-            link->used = link->socket != NULL; /* a socket's link lives until it says that it is closed */
-            if (!link->socket)
-                link_release(link);
-        }
+        if (link)
+            link_close(link);
         break;
     }
 }
@@ -445,7 +452,7 @@ void driver_destroy(struct driver *driver)
         return;
     for (size_t i = 0; i < driver->feed_count; i++)
         for (size_t l = 0; l < DRIVER_LINK_MAX; l++)
-            driver->feeds[i]->links[l].used = false; /* closes are news to nobody any more */
+            driver->feeds[i]->links[l].closing = true;
     net_loop_destroy(driver->loop);
     for (size_t i = 0; i < driver->feed_count; i++) {
         for (size_t l = 0; l < DRIVER_LINK_MAX; l++)
