@@ -89,8 +89,11 @@ export class ChartCard {
     setText(this.change, change === undefined ? "" : formatPercent(change));
     setData(this.change, "direction", change === undefined || Math.abs(change) < 5e-5 ? "flat" : change > 0 ? "up" : "down");
     const silentMs = nowMs - this.state.lastAtMs;
-    setHidden(this.stale, silentMs < staleAfterMs);
-    if (silentMs >= staleAfterMs) setText(this.stale, `stale ${formatAge(Math.round(silentMs / 1000))}`);
+    const isStale = silentMs >= staleAfterMs;
+    setHidden(this.stale, !isStale);
+    setHidden(this.arrow, isStale);
+    setHidden(this.change, isStale);
+    if (isStale) setText(this.stale, `stale ${formatAge(Math.round(silentMs / 1000))}`);
     this.drawLegend(nowMs, decimals);
     this.drawReadout();
   }
@@ -163,7 +166,7 @@ export class ChartCard {
          values: (_, splits) => splits.map((time) => formatClock(time * 1000).slice(0, this.spanMs > 120_000 ? 5 : 8))},
         {side: 1, stroke: quiet, grid, ticks: {show: false}, font, gap: 4, space: 32,
          size: (_, values) => 12 + 6.4 * Math.max(4, ...(values ?? []).map((value) => value.length)),
-         values: (plot, splits) => axisPrices(splits, plot.scales["y"]?.min ?? 0, plot.scales["y"]?.max ?? 1)},
+         values: (plot, splits, _, __, step) => axisPrices(splits, step, plot.scales["y"]?.min ?? 0, plot.scales["y"]?.max ?? 1)},
       ],
       series: [{}, ...lines, bars],
       hooks: {
@@ -202,8 +205,7 @@ function priceRange(low: number | null, high: number | null): [number, number] {
 }
 
 // The lowest part belongs to the volume and, beside it, to the time's labels.
-function axisPrices(splits: number[], low: number, high: number): string[] {
-  const step = splits.length > 1 ? Math.abs((splits[1] as number) - (splits[0] as number)) : 1;
+function axisPrices(splits: number[], step: number, low: number, high: number): string[] {
   const decimals = Math.max(0, Math.min(8, Math.ceil(-Math.log10(step) - 1e-9)));
   return splits.map((value) => (value < low + (high - low) * 0.1 ? "" : formatPrice(value, decimals)));
 }

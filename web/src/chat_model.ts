@@ -139,8 +139,7 @@ export function badgesOf(event: ChatEvent): Badge[] {
 }
 
 // The text of a line that is not a user's message.
-export function systemText(event: ChatEvent): string {
-  const who = event.displayName || "someone";
+export function systemText(event: ChatEvent, who: string): string {
   const metadata = event.metadata;
   switch (event.kind) {
     case "raid": {

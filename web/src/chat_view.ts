@@ -11,7 +11,7 @@ import {cssColor} from "./theme.ts";
 
 const shownLines = 300;
 const nearEndPx = 48;
-const longestMessage = 1000;
+const longestMessage = 500; // Twitch's own limit
 const longestName = 40;
 
 const badgeLooks: Record<Badge, {letter: string; title: string}> = {
@@ -157,7 +157,7 @@ export class ChatView {
     if (event.kind === "message") this.fillMessage(row, line);
     else {
       row.classList.add("system", `system-${systemMarks[event.kind] ? event.kind : "notice"}`);
-      row.append(element("span", "tag", systemMarks[event.kind] ?? "Info"), " ", textSpan(systemText(event)));
+      row.append(element("span", "tag", systemMarks[event.kind] ?? "Info"), " ", textSpan(systemText(event, clip(event.displayName, longestName) || "someone")));
     }
     this.rows.set(line, row);
     if (line.removed !== "") this.markRemoved(line);

@@ -82,9 +82,9 @@ test("badges in each form that records use", () => {
 });
 
 test("system lines say what happened", () => {
-  assert.equal(systemText(chatEvent("raid", {metadata: {viewers: 40}})), "Ann raids with 40 viewers");
-  assert.equal(systemText(chatEvent("timeout", {metadata: {duration_seconds: 600}})), "Ann was timed out for 600 s");
-  assert.equal(systemText(chatEvent("gap", {reason: "connection lost"})), "Messages may be missing: connection lost");
+  assert.equal(systemText(chatEvent("raid", {metadata: {viewers: 40}}), "Ann"), "Ann raids with 40 viewers");
+  assert.equal(systemText(chatEvent("timeout", {metadata: {duration_seconds: 600}}), "Ann"), "Ann was timed out for 600 s");
+  assert.equal(systemText(chatEvent("gap", {reason: "connection lost"}), "Ann"), "Messages may be missing: connection lost");
 });
 
 test("trades fall into half seconds; the last price and its direction follow event time", () => {

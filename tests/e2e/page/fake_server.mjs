@@ -164,9 +164,9 @@ export class FakeServer {
       version: "0.1.0", ready: true, problem: null, uptime_seconds: (Date.now() - this.startedMs) / 1000,
       stages: [
         stage("source", {in: total + 14, created: 1, out: total, rejected: 3, duplicate: 12}),
-        stage("log", {in: total, out: total - 2, pending: 2}),
-        stage("index", {in: total - 2, out: total - 2}),
-        stage("serve", {in: total - 2, out: total - 2}),
+        stage("log", {in: total + 2, out: total, pending: 2}),
+        stage("index", {in: total, out: total}),
+        stage("serve", {in: total, out: total}),
       ],
       log: {kind: "embedded", first_offset: 0, end_offset: total, size_bytes: total * 311, segments: 1, records_appended: total, syncs: Math.ceil(total / 20), last_sync_ms: 1.84},
       store: {kind: "sqlite", index_rows: total, documents: 4, size_bytes: total * 61},
