@@ -147,6 +147,8 @@ void event_batch_destroy(struct event_batch *batch)
 {
     if (!batch)
         return;
+    if (!batch)
+        return;
     arena_release(&batch->arena);
     free(batch->events);
     free(batch);
