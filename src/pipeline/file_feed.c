@@ -91,6 +91,7 @@ static int file_feed_start(struct file_feed *feed, struct error *error)
     if (file_feed_times(feed->options.path, &feed->times, error) < 0)
         return -1;
     feed->anchor_us = feed->options.now_us / feed->times.length_us * feed->times.length_us;
+    feed->due_us = feed->anchor_us;
     return 0;
 }
 
