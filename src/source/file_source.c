@@ -28,10 +28,9 @@ void source_file_opened(struct source *source, const struct source_input *input)
 
 void source_file_close(struct source *source, int64_t now_us, struct source_output *output)
 {
-    enum source_state state = source->statistics.state;
-    if (source->last_connection && (state == SOURCE_CONNECTING || state == SOURCE_LIVE))
+    if (source_is_connected(source))
         source_close_connection(output, source->last_connection);
-    if (state != SOURCE_FAILED)
+    if (source->statistics.state != SOURCE_FAILED)
         source_set_state(source, SOURCE_ENDED, now_us);
 }
 
@@ -39,7 +38,7 @@ void source_file_error(struct source *source, uint32_t connection, int code, str
                        struct source_output *output)
 {
     (void)output;
-    if (source_is_over(source) || connection != source->last_connection)
+    if (!source_is_connected(source) || connection != source->last_connection)
         return;
     if (code == SOURCE_CLOSED_END)
         source_set_state(source, SOURCE_ENDED, now_us);

@@ -51,8 +51,7 @@ static void make_due(struct source *source, size_t input, int64_t now_us, struct
         if (whole) {
             source_emit(source, event);
         } else {
-            source_event_drop(output);
-            source_reject(source, output, input, BYTES(""), REJECT_NO_MEMORY);
+            source_event_lost(source, output, event, input);
             source->wake_at_us = now_us;
             return;
         }

@@ -4,7 +4,7 @@
 #include "source/source_internal.h"
 
 #include <assert.h>
-#include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +24,22 @@ struct bytes source_state_name(enum source_state state)
     return names[state];
 }
 
+static struct source_kind_info kind_infos[CLASS_COUNT];
+
+static void fill_kind_infos(void)
+{
+    for (size_t i = 0; i < CLASS_COUNT; i++) {
+        const struct source_class *class = source_classes[i];
+        kind_infos[i] = (struct source_kind_info){class->kind, class->argument, class->summary, class->frames};
+    }
+}
+
 const struct source_kind_info *source_kinds(size_t *count)
 {
-    static struct source_kind_info kinds[CLASS_COUNT]; /* the same values whoever fills it */
-    for (size_t i = 0; i < CLASS_COUNT; i++)
-        kinds[i] = (struct source_kind_info){source_classes[i]->kind, source_classes[i]->argument, source_classes[i]->summary,
-                                             source_classes[i]->frames};
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_kind_infos);
     *count = CLASS_COUNT;
-    return kinds;
+    return kind_infos;
 }
 
 void source_spec_split(struct bytes text, struct bytes *kind, struct bytes *argument)
@@ -70,6 +78,12 @@ static unsigned spec_distance(const struct source_class *class, struct bytes kin
     return distance;
 }
 
+/* How much of outside text an error repeats. */
+static int shown_length(struct bytes text)
+{
+    return text.length > 20 ? 20 : (int)text.length;
+}
+
 static const struct source_class *find_class(struct bytes kind, struct bytes argument, struct error *error)
 {
     enum { DISTANCE_MAX = 3 };
@@ -84,14 +98,15 @@ static const struct source_class *find_class(struct bytes kind, struct bytes arg
             nearest = source_classes[i];
         }
     }
-    char known[256];
+    char known[256], given[48];
     list_specs(known, sizeof known);
-    int shown = kind.length > 40 ? 40 : (int)kind.length;
+    snprintf(given, sizeof given, "%.*s%s%.*s", shown_length(kind), kind.at ? kind.at : "", argument.length ? ":" : "",
+             shown_length(argument), argument.length ? argument.at : "");
     if (nearest)
-        error_set(error, "unknown source \"%.*s\": did you mean %s%s%s? There are %s", shown, kind.at ? kind.at : "",
-                  nearest->kind, nearest->variant ? ":" : "", nearest->variant ? nearest->variant : "", known);
+        error_set(error, "unknown source \"%s\": did you mean %s%s%s? There are %s", given, nearest->kind,
+                  nearest->variant ? ":" : "", nearest->variant ? nearest->variant : "", known);
     else
-        error_set(error, "unknown source \"%.*s\": there are %s", shown, kind.at ? kind.at : "", known);
+        error_set(error, "unknown source \"%s\": there are %s", given, known);
     return NULL;
 }
 
@@ -166,7 +181,6 @@ void source_destroy(struct source *source)
 
 void source_output_reset(struct source_output *output)
 {
-    event_batch_reset(output->batch);
     output->action_count = 0;
     output->reject_count = 0;
     output->wake_at_us = INT64_MAX;
@@ -255,6 +269,14 @@ void source_reject(struct source *source, struct source_output *output, size_t i
         output->rejects[output->reject_count++] = (struct source_reject){reason, (uint32_t)input, frame};
 }
 
+void source_event_lost(struct source *source, struct source_output *output, struct event *event, size_t input)
+{
+    assert(event == NULL || event == &output->batch->events[output->batch->count - 1]);
+    if (event)
+        source_event_drop(output);
+    source_reject(source, output, input, BYTES(""), REJECT_NO_MEMORY);
+}
+
 static bool add_action(struct source_output *output, enum source_action_kind kind, uint32_t connection, struct bytes text)
 {
     if (output->action_count == SOURCE_ACTION_MAX)
@@ -280,6 +302,8 @@ bool source_send(struct source_output *output, uint32_t connection, struct bytes
 
 bool source_close_connection(struct source_output *output, uint32_t connection)
 {
+    if (connection == 0)
+        return true;
     return add_action(output, SOURCE_CLOSE, connection, BYTES(""));
 }
 

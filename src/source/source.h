@@ -58,7 +58,8 @@ struct source_reject {
 
 enum { SOURCE_ACTION_MAX = 16, SOURCE_REJECT_KEPT = 64 };
 
-/* Filled by a call; the driver empties it (source_output_reset) before the next. */
+/* Filled by a call; the driver empties it (source_output_reset) before the next.  The batch is the driver's own: several
+ * calls may add to it. */
 struct source_output {
     struct event_batch *batch; /* events are added to it; given by the driver */
     struct source_action actions[SOURCE_ACTION_MAX];
@@ -131,5 +132,14 @@ struct source_kind_info {
     bool frames; /* usable with `normalize --source KIND` */
 };
 const struct source_kind_info *source_kinds(size_t *count);
+
+/* Decorator for tests: faults and delays between driver and adapter.  Owns `inner`; NULL when out of memory (inner is
+ * then still the caller's). */
+struct source_faults {
+    uint64_t fail_every; /* every nth input but ticks is lost, and its connection fails; 0: none */
+    int64_t delay_us;    /* the adapter's clock is that much ahead: all reaches it so much later */
+    uint64_t inputs, failures;
+};
+struct source *source_faulty_create(struct source *inner, struct source_faults *faults);
 
 #endif

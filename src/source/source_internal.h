@@ -63,7 +63,7 @@ static inline void source_account(struct source *source)
 }
 
 /* A new event at the end of the batch, to be filled and then passed to source_emit.  NULL when out of memory: then
- * source_reject(…, REJECT_NO_MEMORY). */
+ * source_event_lost. */
 static inline struct event *source_event(struct source_output *output)
 {
     return event_batch_add(output->batch);
@@ -80,6 +80,9 @@ void source_emit(struct source *source, const struct event *event);
 
 void source_reject(struct source *source, struct source_output *output, size_t input, struct bytes frame,
                    enum reject_reason reason);
+
+/* There was no memory for an event (NULL) or for its texts (the last one): takes it back and counts the loss. */
+void source_event_lost(struct source *source, struct source_output *output, struct event *event, size_t input);
 
 /* Control frames and records that were not asked for. */
 static inline void source_filter(struct source *source)
@@ -100,6 +103,7 @@ static inline void source_duplicate(struct source *source)
 uint32_t source_open_connection(struct source *source, struct source_output *output, struct bytes address);
 /* False when there is no room or memory. */
 bool source_send(struct source_output *output, uint32_t connection, struct bytes text);
+/* Connection 0 is none: nothing to do. */
 bool source_close_connection(struct source_output *output, uint32_t connection);
 
 /* ---- state ---- */
@@ -115,6 +119,13 @@ void source_fail(struct source *source, int64_t now_us, const char *format, ...)
 static inline bool source_is_over(const struct source *source)
 {
     return source->statistics.state == SOURCE_ENDED || source->statistics.state == SOURCE_FAILED;
+}
+
+/* A connection is wanted or there. */
+static inline bool source_is_connected(const struct source *source)
+{
+    enum source_state state = source->statistics.state;
+    return source->last_connection != 0 && (state == SOURCE_CONNECTING || state == SOURCE_LIVE || state == SOURCE_STALE);
 }
 
 /* ---- sources that are files (file_source.c): options.argument is the path ---- */
