@@ -55,7 +55,7 @@ export class ChatModel {
         this.countMessage(event.channel, arrival);
         break;
       case "delete": {
-        const target = this.byId.get(String(event.metadata["target_message_id"] ?? ""));
+        const target = this.byId.get(`twitch:${String(event.metadata["target_message_id"])}`);
         if (target) this.remove(target, "deleted", changed);
         return undefined;
       }
@@ -143,26 +143,28 @@ export function systemText(event: ChatEvent, who: string): string {
   const metadata = event.metadata;
   switch (event.kind) {
     case "raid": {
-      const viewers = finite(metadata["viewers"]) ?? finite(metadata["viewer_count"]);
+      const viewers = finite(metadata["viewers"]);
       return `${who} raids ${viewers === undefined ? "the channel" : `with ${viewers} viewers`}`;
     }
     case "subscription": {
-      const months = finite(metadata["months"]) ?? finite(metadata["cumulative_months"]);
+      const months = finite(metadata["months"]);
       const duration = months !== undefined && months > 1 ? ` for ${months} months` : "";
       return `${who} subscribed${duration}${event.message === "" ? "" : `: ${event.message}`}`;
     }
     case "announcement":
       return `${who} announces: ${event.message}`;
     case "timeout": {
-      const seconds = finite(metadata["duration_seconds"]) ?? finite(metadata["duration"]);
+      const seconds = finite(metadata["duration_seconds"]);
       return `${who} was timed out${seconds === undefined ? "" : ` for ${seconds} s`}`;
     }
     case "ban":
       return `${who} was banned`;
     case "clear":
       return "A moderator cleared the chat";
-    case "room_state":
-      return "Room settings changed";
+    case "room_state": {
+      const seconds = finite(metadata["slow_seconds"]);
+      return seconds === undefined ? "Room settings changed" : seconds > 0 ? `Slow mode: one message in ${seconds} s` : "Slow mode is off";
+    }
     case "gap":
       return event.gap?.reason ? `Messages may be missing: ${event.gap.reason}` : "Messages may be missing here";
     default:

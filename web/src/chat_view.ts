@@ -23,7 +23,7 @@ const badgeLooks: Record<Badge, {letter: string; title: string}> = {
 };
 
 const systemMarks: Record<string, string> = {
-  raid: "Raid", subscription: "Sub", announcement: "Note", timeout: "Timeout", ban: "Ban", clear: "Clear", gap: "Gap",
+  raid: "Raid", subscription: "Sub", announcement: "Note", timeout: "Timeout", ban: "Ban", clear: "Clear", gap: "Gap", room_state: "Room",
 };
 
 export class ChatView {
@@ -176,7 +176,13 @@ export class ChatView {
     }
     const name = element("bdi", "user", clip(event.displayName, longestName));
     name.style.color = this.colorOf(event.metadata["color"], event.username);
-    row.append(name, element("span", "quiet", ": "), textSpan(event.message));
+    row.append(name, element("span", "quiet", ": "));
+    if (typeof event.metadata["reply_parent_id"] === "string") {
+      const reply = element("span", "quiet", "↪ ");
+      reply.title = "A reply";
+      row.append(reply);
+    }
+    row.append(textSpan(event.message));
   }
 
   private markRemoved(line: ChatLine): void {

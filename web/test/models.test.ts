@@ -46,7 +46,7 @@ test("deletions, time-outs and clears take down the lines they mean", () => {
   const second = add(chatEvent("message"))!;
   const bobs = add(chatEvent("message", {username: "bob"}))!;
   const elsewhere = add(chatEvent("message", {channel: "two"}))!;
-  assert.equal(add(chatEvent("delete", {metadata: {target_message_id: "twitch:first"}})), undefined);
+  assert.equal(add(chatEvent("delete", {metadata: {target_message_id: "first"}})), undefined);
   assert.deepEqual([first.removed, second.removed], ["deleted", ""]);
   add(chatEvent("timeout"));
   assert.deepEqual([first.removed, second.removed, bobs.removed], ["deleted", "timed out", ""]);
@@ -58,7 +58,7 @@ test("deletions, time-outs and clears take down the lines they mean", () => {
 
 test("chat is bounded, and a deletion of what has left does nothing", () => {
   const chat = new ChatModel();
-  for (let index = 0; index < keptLines + 50; index++) chat.add(chatEvent("message", {channel: `c${index}`}, `m${index}`), arrival(start), ignore);
+  for (let index = 0; index < keptLines + 50; index++) chat.add(chatEvent("message", {channel: `c${index}`}, `twitch:m${index}`), arrival(start), ignore);
   chat.add(chatEvent("delete", {metadata: {target_message_id: "m3"}}), arrival(start), ignore);
   assert.equal(chat.lines.length, keptLines);
   assert.equal(chat.channels.size, 200);

@@ -109,7 +109,7 @@ export class FakeServer {
     if (roll < 0.03) return make("subscription", "love the stream", {months: 1 + Math.floor(this.chance() * 30)});
     if (roll < 0.038) return make("timeout", "", {duration_seconds: 600});
     if (roll < 0.042) return make("ban", "");
-    if (roll < 0.07 && last) return make("delete", "", {target_message_id: last.id});
+    if (roll < 0.07 && last) return make("delete", "", {target_message_id: last.id.replace("twitch:", "")});
     if (roll < 0.075) return make("announcement", "Tournament starts in ten minutes");
     const badges = index === 1 ? ["moderator/1"] : index % 3 === 0 ? ["subscriber/12"] : index === 4 ? ["vip/1"] : [];
     return make("message", this.pick(texts), {badges, color: colors[index], first_message: this.chance() < 0.02});

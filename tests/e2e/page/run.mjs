@@ -225,7 +225,7 @@ function fakeCases() {
     message.payload = {...message.payload, kind: "message", message: "this will be deleted", metadata: {}};
     server.emit(message);
     await eventually(page, () => document.querySelector("#chat-log").textContent.includes("this will be deleted"));
-    server.emit({...message, id: "twitch:deletion", payload: {...message.payload, kind: "delete", message: "", metadata: {target_message_id: "twitch:doomed"}}});
+    server.emit({...message, id: "twitch:deletion", payload: {...message.payload, kind: "delete", message: "", metadata: {target_message_id: "doomed"}}});
     await eventually(page, () => [...document.querySelectorAll(".line.removed")].some((line) => line.textContent.includes("this will be deleted")));
   })));
 
