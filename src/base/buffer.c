@@ -167,7 +167,7 @@ void buffer_json_double(struct buffer *buffer, double value)
         buffer_json_int(buffer, (int64_t)value);
         return;
     }
-    char text[32];
+    char text[48];
     /* 15 digits are found again by every normal number that was written with them; subnormal ones hold fewer. */
     for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
