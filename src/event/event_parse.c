@@ -3,30 +3,7 @@
 #include "event/event_internal.h"
 
 #include "event/decimal.h"
-#include <yyjson.h>
-
-/* ---- yyjson's memory comes from the arena ---- */
-
-static void *arena_yyjson_malloc(void *context, size_t size)
-{
-    return arena_alloc(context, size);
-}
-
-static void *arena_yyjson_realloc(void *context, void *old, size_t old_size, size_t size)
-{
-    if (size <= old_size)
-        return old;
-    void *grown = arena_alloc(context, size);
-    if (grown)
-        memcpy(grown, old, old_size);
-    return grown;
-}
-
-static void arena_yyjson_free(void *context, void *memory)
-{
-    (void)context;
-    (void)memory;
-}
+#include "event/json_tree.h"
 
 struct parser {
     yyjson_alc memory;
@@ -37,16 +14,6 @@ struct parser {
 
 /* ---- values: each returns REJECT_NONE or why not; null stands for a field that is not there ---- */
 
-static struct bytes text_of(yyjson_val *value)
-{
-    return bytes_of(yyjson_get_str(value), yyjson_get_len(value));
-}
-
-static struct bytes number_of(yyjson_val *value)
-{
-    return bytes_of(yyjson_get_raw(value), yyjson_get_len(value));
-}
-
 static enum reject_reason read_text(struct parser *parser, yyjson_val *value, void *place)
 {
     (void)parser;
@@ -54,7 +21,7 @@ static enum reject_reason read_text(struct parser *parser, yyjson_val *value, vo
         return REJECT_NONE;
     if (!yyjson_is_str(value))
         return REJECT_WRONG_TYPE;
-    *(struct bytes *)place = text_of(value);
+    *(struct bytes *)place = json_tree_text(value);
     return REJECT_NONE;
 }
 
@@ -65,7 +32,7 @@ static enum reject_reason read_number(struct parser *parser, yyjson_val *value, 
         return REJECT_NONE;
     if (!yyjson_is_raw(value))
         return REJECT_WRONG_TYPE;
-    *(struct bytes *)place = number_of(value);
+    *(struct bytes *)place = json_tree_number(value);
     return REJECT_NONE;
 }
 
@@ -74,15 +41,7 @@ static enum reject_reason read_int(struct parser *parser, yyjson_val *value, voi
     (void)parser;
     if (yyjson_is_null(value))
         return REJECT_NONE;
-    if (!yyjson_is_raw(value))
-        return REJECT_WRONG_TYPE;
-    struct bytes text = number_of(value);
-    bool negative = text.at[0] == '-';
-    uint64_t magnitude;
-    if (!bytes_to_u64(bytes_skip(text, negative), &magnitude) || magnitude > INT64_MAX)
-        return REJECT_BAD_NUMBER;
-    *(int64_t *)place = negative ? -(int64_t)magnitude : (int64_t)magnitude;
-    return REJECT_NONE;
+    return json_tree_int(value, place);
 }
 
 static enum reject_reason read_time(struct parser *parser, yyjson_val *value, void *place)
@@ -92,7 +51,7 @@ static enum reject_reason read_time(struct parser *parser, yyjson_val *value, vo
         return REJECT_NONE;
     if (!yyjson_is_str(value))
         return REJECT_WRONG_TYPE;
-    return timestamp_parse(text_of(value), place) ? REJECT_NONE : REJECT_BAD_TIME;
+    return timestamp_parse(json_tree_text(value), place) ? REJECT_NONE : REJECT_BAD_TIME;
 }
 
 static enum reject_reason read_bool(struct parser *parser, yyjson_val *value, void *place)
@@ -113,7 +72,7 @@ static enum reject_reason read_name(yyjson_val *value, const struct bytes *names
     if (!yyjson_is_str(value))
         return REJECT_WRONG_TYPE;
     for (unsigned i = 1; i < count; i++)
-        if (bytes_equal(text_of(value), names[i])) {
+        if (bytes_equal(json_tree_text(value), names[i])) {
             *found = i;
             return REJECT_NONE;
         }
@@ -251,7 +210,7 @@ static enum reject_reason read_payload_fields(struct parser *parser)
     yyjson_val *key, *value;
     yyjson_obj_foreach(parser->payload, i, count, key, value)
     {
-        struct bytes name = text_of(key);
+        struct bytes name = json_tree_text(key);
         if (bytes_equal(name, BYTES("kind")))
             continue;
         const struct field *field = find_field(payload_fields, COUNT_OF(payload_fields), name, sets);
@@ -290,7 +249,7 @@ static enum reject_reason read_payload(struct parser *parser, struct arena *aren
         return REJECT_MISSING_FIELD;
     if (!yyjson_is_str(kind))
         return REJECT_WRONG_TYPE;
-    if (!event_kind_parse(text_of(kind), event->source, &event->kind))
+    if (!event_kind_parse(json_tree_text(kind), event->source, &event->kind))
         return REJECT_UNKNOWN_KIND;
     if (event->source == EVENT_ANALYTICS)
         return read_analytics(parser);
@@ -322,13 +281,13 @@ static enum reject_reason read_schema_and_source(yyjson_val *root, struct event 
     yyjson_val *schema = yyjson_obj_get(root, "schema"), *source = yyjson_obj_get(root, "source");
     if (!schema)
         return REJECT_MISSING_FIELD;
-    if (!yyjson_is_raw(schema) || decimal_compare(number_of(schema), BYTES("1")) != 0)
+    if (!yyjson_is_raw(schema) || decimal_compare(json_tree_number(schema), BYTES("1")) != 0)
         return REJECT_BAD_SCHEMA;
     if (!source)
         return REJECT_MISSING_FIELD;
     if (!yyjson_is_str(source))
         return REJECT_WRONG_TYPE;
-    return event_source_parse(text_of(source), &event->source) ? REJECT_NONE : REJECT_UNKNOWN_SOURCE;
+    return event_source_parse(json_tree_text(source), &event->source) ? REJECT_NONE : REJECT_UNKNOWN_SOURCE;
 }
 
 static enum reject_reason read_root(struct parser *parser, yyjson_val *root, struct arena *arena)
@@ -343,7 +302,7 @@ static enum reject_reason read_root(struct parser *parser, yyjson_val *root, str
     yyjson_val *key, *value;
     yyjson_obj_foreach(root, i, count, key, value)
     {
-        const struct field *field = find_field(top_fields, COUNT_OF(top_fields), text_of(key), OF_ALL);
+        const struct field *field = find_field(top_fields, COUNT_OF(top_fields), json_tree_text(key), OF_ALL);
         if (field && (reason = field->read(parser, value, (char *)event + field->offset)) != REJECT_NONE)
             return reason;
     }
@@ -358,16 +317,10 @@ static enum reject_reason read_root(struct parser *parser, yyjson_val *root, str
 enum reject_reason event_parse_any(struct bytes json, struct arena *arena, struct event *event)
 {
     *event = (struct event){.timestamp_us = TIME_UNKNOWN, .received_us = TIME_UNKNOWN};
-    struct parser parser = {.memory = {arena_yyjson_malloc, arena_yyjson_realloc, arena_yyjson_free, arena}, .event = event};
-    yyjson_read_err error;
-    yyjson_doc *document =
-        yyjson_read_opts((char *)(uintptr_t)json.at, json.length, YYJSON_READ_NUMBER_AS_RAW, &parser.memory, &error);
-    if (!document) {
-        if (error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
-            return REJECT_NO_MEMORY;
-        return bytes_is_utf8(json) ? REJECT_MALFORMED_JSON : REJECT_INVALID_UTF8;
-    }
-    return read_root(&parser, yyjson_doc_get_root(document), arena);
+    struct parser parser = {.memory = json_tree_memory(arena), .event = event};
+    yyjson_doc *document;
+    enum reject_reason reason = json_tree_read(json, arena, &document);
+    return reason != REJECT_NONE ? reason : read_root(&parser, yyjson_doc_get_root(document), arena);
 }
 
 enum reject_reason event_parse(struct bytes json, struct arena *arena, struct event *event)
