@@ -1,5 +1,5 @@
-/* Chunks are kept in a list, each at least as large as the one before; `current` walks it.  Invariant:
- * every chunk after `current` is empty. */
+/* Chunks are kept in a list, each at least twice as large as the one before (less only where the cap ends it); `current` walks
+ * it. Invariant: every chunk after `current` is empty. */
 #include "base/arena.h"
 
 #include <assert.h>

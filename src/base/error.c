@@ -1,3 +1,4 @@
+/* Texts are made aside and copied then: what an error said before may be an argument of what it says now. */
 #include "base/error.h"
 
 #include "base/bytes.h"
@@ -7,10 +8,12 @@
 int(error_set)(struct error *error, const char *format, ...)
 {
     if (error) {
+        struct error made;
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(error->text, sizeof error->text, format, arguments);
+        vsnprintf(made.text, sizeof made.text, format, arguments);
         va_end(arguments);
+        *error = made;
     }
     return -1;
 }
@@ -18,14 +21,16 @@ int(error_set)(struct error *error, const char *format, ...)
 int(error_set_errno)(struct error *error, int number, const char *format, ...)
 {
     if (error) {
+        struct error made;
         va_list arguments;
         va_start(arguments, format);
-        int used = vsnprintf(error->text, sizeof error->text, format, arguments);
+        int used = vsnprintf(made.text, sizeof made.text, format, arguments);
         va_end(arguments);
-        if (used >= 0 && (size_t)used < sizeof error->text) {
+        if (used >= 0 && (size_t)used < sizeof made.text) {
             char reason[128];
-            snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", strerror_r(number, reason, sizeof reason));
+            snprintf(made.text + used, sizeof made.text - (size_t)used, ": %s", strerror_r(number, reason, sizeof reason));
         }
+        *error = made;
     }
     return -1;
 }

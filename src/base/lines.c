@@ -1,3 +1,6 @@
+/* One block, read into from the file.  Invariants: the unread part is block[begin, end); while `skipping`, it begins inside
+ * an over-long line that was reported already; block_size exceeds line_cap by the two bytes of a line's end, so that a
+ * full block without a newline is over-long for certain. */
 #include "base/lines.h"
 
 #include <errno.h>
@@ -41,52 +44,51 @@ static int lines_fill(struct lines *lines, struct error *error)
     return 0;
 }
 
-static enum lines_result lines_take(struct lines *lines, size_t length, size_t with_end, struct bytes *line)
+/* Takes the line off the block.  A line that is too long is cut. */
+static enum lines_result lines_take(struct lines *lines, size_t length, bool newline, struct bytes *line)
 {
-    bool tail_of_long = lines->skipping;
     *line = bytes_of(lines->block + lines->begin, length);
-    lines->begin += with_end;
-    lines->skipping = false;
-    if (tail_of_long)
-        return LINES_END; /* seen by lines_next only: go on with the next line */
+    lines->begin += length + newline;
     lines->number++;
-    if (length > 0 && line->at[length - 1] == '\r')
+    if (newline && length > 0 && line->at[length - 1] == '\r')
         line->length--;
-    return line->length > lines->line_cap ? LINES_TOO_LONG : LINES_LINE;
+    if (line->length <= lines->line_cap)
+        return LINES_LINE;
+    line->length = lines->line_cap;
+    return LINES_TOO_LONG;
 }
 
 enum lines_result lines_next(struct lines *lines, struct bytes *line, struct error *error)
 {
-    size_t searched = 0;
+    size_t searched = 0; /* of the unread part: known to hold no newline */
     for (;;) {
-        char *start = lines->block + lines->begin;
+        const char *start = lines->block + lines->begin;
         size_t have = lines->end - lines->begin;
-        char *newline = memchr(start + searched, '\n', have - searched);
+        const char *newline = memchr(start + searched, '\n', have - searched);
         if (newline || (lines->at_end && have > 0)) {
             size_t length = newline ? (size_t)(newline - start) : have;
-            enum lines_result result = lines_take(lines, length, length + (newline != NULL), line);
-            if (result != LINES_END)
-                return result;
+            if (!lines->skipping)
+                return lines_take(lines, length, newline != NULL, line);
+            lines->begin += length + (newline != NULL);
+            lines->skipping = false;
             searched = 0;
             continue;
         }
         if (lines->at_end)
             return LINES_END;
         searched = have;
-        if (have == lines->block_size) {
+        if (have == lines->block_size) { /* a full block without an end: longer than the cap */
             bool first_part = !lines->skipping;
-            *line = bytes_of(lines->block, lines->line_cap);
-            lines->begin = lines->end;
             lines->skipping = true;
+            lines->begin = lines->end;
+            searched = 0;
             if (first_part) {
                 lines->number++;
+                *line = bytes_of(lines->block, lines->line_cap);
                 return LINES_TOO_LONG;
             }
-            searched = 0;
         }
         if (lines_fill(lines, error) < 0)
             return LINES_ERROR;
-        if (lines->end - lines->begin < searched)
-            searched = 0;
     }
 }

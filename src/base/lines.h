@@ -23,7 +23,7 @@ enum lines_result { LINES_ERROR = -1, LINES_END = 0, LINES_LINE = 1, LINES_TOO_L
 int lines_init(struct lines *lines, int file, size_t line_cap, struct error *error);
 void lines_release(struct lines *lines); /* does not close the file */
 
-/* The line stays valid until the next call.  LINES_TOO_LONG: *line is the first part of it. */
+/* The line stays valid until the next call.  LINES_TOO_LONG: *line is its first line_cap bytes. */
 enum lines_result lines_next(struct lines *lines, struct bytes *line, struct error *error);
 
 /* Valid until more is read from the file: true if the next line is in memory already, so that lines

@@ -1,5 +1,6 @@
 #include "base/random.h"
 
+#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <sys/random.h>
@@ -37,6 +38,7 @@ uint64_t random_u64(struct random *random)
 
 uint64_t random_below(struct random *random, uint64_t limit)
 {
+    assert(limit > 0);
     uint64_t threshold = -limit % limit; /* values below it would favour small results */
     uint64_t value;
     do
