@@ -391,6 +391,8 @@ static void test_no_memory_is_counted(void **state)
     struct source_input script[SCRIPT_MAX];
     size_t count = make_script(full, script);
     rig_read(full, script, count);
+    struct source_input tick = {.kind = SOURCE_TICK, .now_us = script[count - 1].now_us};
+    rig_read(full, &tick, 1);
     uint64_t all = source_statistics(full->source)->events;
     uint64_t lost_sometimes = 0;
     for (size_t cap = 0; cap < 40000; cap = cap * 3 / 2 + 37) {
@@ -400,7 +402,6 @@ static void test_no_memory_is_counted(void **state)
         rig_read(rig, script, count);
         arena_release(&rig->output.batch->arena);
         arena_init(&rig->output.batch->arena, 64 << 20);
-        struct source_input tick = {.kind = SOURCE_TICK, .now_us = script[count - 1].now_us};
         rig_read(rig, &tick, 1);
         const struct source_statistics *statistics = source_statistics(rig->source);
         uint64_t lost = statistics->rejected_by[REJECT_NO_MEMORY];
