@@ -105,6 +105,9 @@ static void describe_log(struct doctor *doctor, const struct bus_info *info, con
     doctor->log_known = true;
     find(doctor, FINDING_OK, NULL, "%s: %s events, %s, %s", doctor->config->log_directory,
          number_for_people(info->end_offset - info->first_offset, events), size_for_people(info->size_bytes, size), how);
+    if (info->cut_bytes > 0)
+        find(doctor, FINDING_OK, NULL, "%s at its end are of an append that was interrupted; nothing in them was acknowledged",
+             size_for_people(info->cut_bytes, size));
 }
 
 static void examine_log(struct doctor *doctor)

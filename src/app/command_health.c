@@ -17,7 +17,7 @@ int command_health(const struct command_context *context)
     bool reached = net_http_get(url, TIMEOUT_MS, &response, &error) == 0;
     bool ready = reached && response.status == 200;
     if (reached && !ready) {
-        struct bytes body = bytes_trim(response.body);
+        struct bytes rest, body = bytes_split(bytes_trim(response.body), '\n', &rest);
         if (body.length > BODY_SHOWN)
             body.length = BODY_SHOWN;
         error_set(&error, "%s answers %d: %.*s", url, response.status, BYTES_ARG(body));

@@ -15,18 +15,31 @@ static size_t columns(FILE *out)
     return size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
 }
 
-/* Prints `text` word by word; later lines begin at INDENT.  `column`: where the cursor stands. */
-static void wrap(FILE *out, struct bytes text, size_t column)
+/* Columns on a terminal: code points, which for our texts is the same. */
+static size_t width_of(struct bytes text)
 {
-    size_t width = columns(out);
+    size_t width = 0;
+    for (size_t i = 0; i < text.length; i++)
+        width += ((unsigned char)text.at[i] & 0xC0) != 0x80;
+    return width;
+}
+
+/* Prints `text` word by word from column INDENT on. */
+static void wrap(FILE *out, struct bytes text)
+{
+    size_t width = columns(out), column = INDENT;
     while (text.length > 0) {
         struct bytes rest, word = bytes_split(text, ' ', &rest);
-        if (column + word.length + 1 > width && column > INDENT) {
+        size_t needed = width_of(word);
+        if (column > INDENT && column + 1 + needed > width) {
             fprintf(out, "\n%*s", INDENT, "");
             column = INDENT;
+        } else if (column > INDENT) {
+            fputc(' ', out);
+            column++;
         }
-        fprintf(out, "%.*s%s", BYTES_ARG(word), rest.length ? " " : "");
-        column += word.length + 1;
+        fprintf(out, "%.*s", BYTES_ARG(word));
+        column += needed;
         text = rest;
     }
     fputc('\n', out);
@@ -36,12 +49,12 @@ static void wrap(FILE *out, struct bytes text, size_t column)
 static void print_entry(FILE *out, struct bytes term, struct bytes text)
 {
     fprintf(out, "  %.*s", BYTES_ARG(term));
-    size_t column = term.length + 2;
+    size_t column = width_of(term) + 2;
     if (column + 2 > INDENT)
         fprintf(out, "\n%*s", INDENT, "");
     else
         fprintf(out, "%*s", (int)(INDENT - column), "");
-    wrap(out, text, INDENT);
+    wrap(out, text);
 }
 
 void help_flag(const struct option *option, struct buffer *out)

@@ -10,7 +10,7 @@
 #define STORED (PIPELINE | ON(TAIL) | ON(EXPORT) | ON(REBUILD) | ON(REPLAY))
 #define LIVE (PIPELINE | ON(RECORD))
 #define EVERY ((1u << COMMAND_COUNT) - 1)
-#define WITH_JSON (ON(CHECK) | ON(DOCTOR) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(REPLAY) | ON(RUN) | ON(VERSION))
+#define WITH_JSON (ON(CHECK) | ON(DOCTOR) | ON(HEALTH) | ON(REBUILD) | ON(VERSION))
 
 /* In the order of their enums. */
 static const char *const query_choices[] = {"embedded", "spark", NULL};
@@ -109,7 +109,7 @@ const struct option options[] = {
      .offset = FIELD(bus),
      .argument = "ADDRESS",
      .commands = STORED,
-     .help = "embedded:DIR, another place for the log than DATA/log."},
+     .help = "Another place for the log than DATA/log: embedded:DIR."},
     {.section = "Storage",
      .flag = "store",
      .env = "DATAFLOW_STORE",
@@ -118,7 +118,7 @@ const struct option options[] = {
      .offset = FIELD(store),
      .argument = "ADDRESS",
      .commands = STORED,
-     .help = "sqlite:FILE, another place for the store than DATA/store.db."},
+     .help = "Another place for the store than DATA/store.db: sqlite:FILE."},
     {.section = "Storage",
      .env = "DATAFLOW_QUERY",
      .key = "query",
@@ -201,7 +201,8 @@ const struct option options[] = {
      .offset = FIELD(auth),
      .standard = "token",
      .choices = auth_choices,
-     .help = "none serves an address that is not loopback without a token; needs allowed_hosts."},
+     .help = "Whether the API asks for the token; none serves also other addresses than loopback without one and needs "
+             "allowed_hosts."},
     {.section = "Serving",
      .env = "DATAFLOW_ALLOWED_HOSTS",
      .key = "allowed_hosts",
@@ -272,7 +273,7 @@ const struct option options[] = {
      .standard = "auto",
      .choices = log_format_choices,
      .commands = EVERY,
-     .help = "auto: readable on a terminal, JSON lines otherwise."},
+     .help = "How log lines look; auto: readable on a terminal, JSON lines otherwise."},
 
     {.section = "Commands",
      .flag = "config",
@@ -294,7 +295,7 @@ const struct option options[] = {
      .type = OPTION_PATH,
      .offset = FIELD(rejects),
      .argument = "FILE",
-     .commands = ON(NORMALIZE) | ON(REPLAY) | ON(RUN),
+     .commands = ON(NORMALIZE),
      .help = "Keeps refused records, with line number and reason, in FILE."},
     {.section = "Commands",
      .flag = "strict",
@@ -350,7 +351,7 @@ const struct option options[] = {
      .type = OPTION_PATH,
      .offset = FIELD(output),
      .argument = "FILE",
-     .commands = ON(EXPORT) | ON(NORMALIZE) | ON(REPLAY),
+     .commands = ON(EXPORT),
      .help = "Writes to FILE instead of standard output."},
     {.section = "Commands",
      .flag = "quick",
