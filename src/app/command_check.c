@@ -42,7 +42,7 @@ static const char *layer_name(const struct config *config, size_t index, char *s
                  config->origins[index].from_file_variable ? "_FILE" : "");
         return space;
     default:
-        return config_place(config, index, space, PLACE_SIZE);
+        return config_place(config, index, 0, space, PLACE_SIZE);
     }
 }
 

@@ -46,10 +46,11 @@ void config_warning(struct config_problems *problems, const char *format, ...)
     va_end(arguments);
 }
 
-const char *config_place(const struct config *config, size_t index, char *space, size_t size)
+const char *config_place(const struct config *config, size_t index, unsigned line, char *space, size_t size)
 {
     const struct option *option = &options[index];
     const struct config_origin *origin = &config->origins[index];
+    line = line > 0 ? line : origin->line;
     const char *suffix = origin->from_file_variable ? "_FILE" : "";
     switch (origin->layer) {
     case CONFIG_FLAG:
@@ -59,10 +60,10 @@ const char *config_place(const struct config *config, size_t index, char *space,
         snprintf(space, size, "%s%s", option->env, suffix);
         break;
     case CONFIG_DOTENV:
-        snprintf(space, size, "%s:%u: %s%s", config->dotenv_file, origin->line, option->env, suffix);
+        snprintf(space, size, "%s:%u: %s%s", config->dotenv_file, line, option->env, suffix);
         break;
     case CONFIG_FILE:
-        snprintf(space, size, "%s:%u: %s", config->config_file, origin->line, option->key);
+        snprintf(space, size, "%s:%u: %s", config->config_file, line, option->key);
         break;
     case CONFIG_DEFAULT:
         snprintf(space, size, "%s", option_name(option));
@@ -84,14 +85,19 @@ static void set(struct loader *loader, const struct option *option, struct bytes
     bool first = origin->layer != loader->layer;
     if (!first && origin->from_file_variable && !from_file)
         return; /* NAME_FILE wins over NAME */
-    if (first && option->type == OPTION_LIST)
-        ((struct config_list *)(void *)((char *)loader->config + option->offset))->count = 0;
+    struct config_list *list = option->type == OPTION_LIST ? (void *)((char *)loader->config + option->offset) : NULL;
+    if (list && first)
+        list->count = 0;
+    size_t known = list ? list->count : 0;
     *origin = (struct config_origin){.layer = loader->layer, .line = line, .from_file_variable = from_file};
     struct error error;
     if (option_set(option, loader->config, text, whole, &error)) {
         char place[512];
-        config_error(loader->problems, "%s: %s", config_place(loader->config, index_of(option), place, sizeof place), error.text);
+        config_error(loader->problems, "%s: %s", config_place(loader->config, index_of(option), 0, place, sizeof place),
+                     error.text);
     }
+    for (size_t i = known; list && i < list->count; i++)
+        list->lines[i] = line;
     if (option->secret)
         loader->secret = option->env;
 }

@@ -12,6 +12,7 @@ enum { CONFIG_LIST_MAX = 64, CONFIG_OPTION_MAX = 80, CONFIG_PROBLEM_MAX = 32 };
 
 struct config_list {
     const char *items[CONFIG_LIST_MAX];
+    unsigned lines[CONFIG_LIST_MAX]; /* of a file; 0: none */
     size_t count;
 };
 
@@ -125,8 +126,8 @@ void config_warning(struct config_problems *problems, const char *format, ...) _
 void config_check(struct config *config, const struct config_request *request, struct config_problems *problems);
 
 /* "--listen", "DATAFLOW_LISTEN", ".env.development:3: DATAFLOW_LISTEN", "dataflow.yaml:7: listen": where the option with
- * this index got its value. */
-const char *config_place(const struct config *config, size_t option, char *space, size_t size);
+ * this index got its value.  line: of an item of a list; 0: the option's. */
+const char *config_place(const struct config *config, size_t option, unsigned line, char *space, size_t size);
 
 /* The address that replaces the vendor's for a source kind ("binance"), or BYTES_NONE. */
 struct bytes config_base_url(const struct config *config, struct bytes kind);

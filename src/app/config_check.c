@@ -11,14 +11,14 @@
 enum { PLACE_SIZE = 512, TOKEN_LENGTH_SAFE = 16 };
 
 /* The place where the field at `offset` got its value. */
-static const char *place_of(const struct config *config, size_t offset, char *space)
+static const char *place_of(const struct config *config, size_t offset, unsigned line, char *space)
 {
     size_t index = 0;
     while (index + 1 < option_count && options[index].offset != offset)
         index++;
-    return config_place(config, index, space, PLACE_SIZE);
+    return config_place(config, index, line, space, PLACE_SIZE);
 }
-#define PLACE(field) place_of(config, offsetof(struct config, field), place)
+#define PLACE(field) place_of(config, offsetof(struct config, field), 0, place)
 
 /* A text made of two, in the config's arena; NULL when out of memory. */
 static const char *join(struct config *config, const char *a, const char *b)
@@ -115,7 +115,7 @@ static void check_addresses(const struct config *config, struct config_problems 
         config_error(problems,
                      "%s: %.200s is not encrypted and not on this machine; take wss:// or https://, or set "
                      "DATAFLOW_ALLOW_PLAINTEXT=true for a test network",
-                     config_place(config, i, place, sizeof place), url);
+                     config_place(config, i, 0, place, sizeof place), url);
     }
     char place[PLACE_SIZE];
     if (config->tls_ca_file && access(config->tls_ca_file, R_OK))
@@ -141,18 +141,20 @@ struct bytes config_base_url(const struct config *config, struct bytes kind)
 /* Every source is made once, which tells all that is wrong with its kind and argument. */
 static void check_sources(const struct config *config, struct config_problems *problems)
 {
-    for (size_t i = 0; i < config->sources.count; i++) {
-        const char *text = config->sources.items[i];
+    const struct config_list *sources = &config->sources;
+    for (size_t i = 0; i < sources->count; i++) {
+        const char *text = sources->items[i];
+        char space[PLACE_SIZE];
+        const char *place = place_of(config, offsetof(struct config, sources), sources->lines[i], space);
         struct error error;
         struct source *source = source_setup_one(config, text, &error);
-        char place[PLACE_SIZE];
         if (!source)
-            config_error(problems, "%s: %.100s: %.300s", PLACE(sources), text, error.text);
+            config_error(problems, "%s: %.100s: %.300s", place, text, error.text);
         else
             source_destroy(source);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(config->sources.items[j], text) == 0)
-                config_error(problems, "%s: %.100s is given twice", PLACE(sources), text);
+            if (strcmp(sources->items[j], text) == 0)
+                config_error(problems, "%s: %.100s is given twice", place, text);
     }
 }
 

@@ -317,6 +317,9 @@ static void test_sources_are_checked(void **state)
     (void)state;
     assert_non_null(strstr(REFUSED(.yaml = "sources:\n  - binanse:BTC-USDT\n"), "binance"));
     assert_memory_equal(problems.errors[0].text, "dataflow.yaml:2: sources: ", 26);
+    assert_memory_equal(REFUSED(.yaml = "sources:\n  - binanse:BTC-USDT\n  - simulated:chat\n"),
+                        "dataflow.yaml:2: sources: ", 26);
+    assert_memory_equal(REFUSED(.yaml = "sources:\n  - simulated:chat\n  -   simulatd:x\n"), "dataflow.yaml:3: sources: ", 26);
     assert_non_null(strstr(REFUSED(.yaml = "sources: [simulated:chat, simulated:chat]\n"), "is given twice"));
 }
 
