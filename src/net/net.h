@@ -101,7 +101,7 @@ struct bytes net_request_path(const struct net_request *request); /* decoded, wi
 struct bytes net_request_query(const struct net_request *request, const char *name, char *space, size_t size);
 /* The n-th `name=value` of the query, likewise; .at is NULL after the last. */
 struct bytes net_request_argument(const struct net_request *request, size_t index, char *space, size_t size);
-/* host, origin, authorization, accept-encoding, last-event-id, content-type, if-none-match: lower case; .at is NULL if
+/* host, origin, authorization, accept-encoding, last-event-id, content-type, cookie, if-none-match: lower case; .at is NULL if
  * absent or longer than any sensible one. */
 struct bytes net_request_header(struct net_request *request, const char *name);
 struct bytes net_request_body(const struct net_request *request);

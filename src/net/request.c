@@ -34,6 +34,7 @@ static const struct {
     {"accept-encoding", WSI_TOKEN_HTTP_ACCEPT_ENCODING},
     {"content-type", WSI_TOKEN_HTTP_CONTENT_TYPE},
     {"if-none-match", WSI_TOKEN_HTTP_IF_NONE_MATCH},
+    {"cookie", WSI_TOKEN_HTTP_COOKIE},
 };
 
 static const struct {
@@ -44,6 +45,7 @@ static const struct {
     {201, "Created"},
     {202, "Accepted"},
     {204, "No Content"},
+    {303, "See Other"},
     {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
