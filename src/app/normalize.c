@@ -127,6 +127,7 @@ static enum normalize_result flush(struct normalize *normalize, struct error *er
                normalize->inputs[reject->input].now_us);
     }
     source_output_reset(output);
+    event_batch_reset(output->batch);
     normalize->input_count = 0;
     return normalize->out.length >= OUT_FLUSH || normalize->rejects.length >= OUT_FLUSH ? write_all(normalize, error)
                                                                                         : NORMALIZE_DONE;
