@@ -26,7 +26,6 @@ static int simulate(struct source *source, struct event_batch *batch, int64_t st
         struct source_input tick = {.kind = SOURCE_TICK, .now_us = output.wake_at_us};
         source_output_reset(&output);
         event_batch_reset(batch);
-        event_batch_reset(batch);
         source_read(source, &tick, 1, &output);
         printed = print_batch(batch, end_us, &text);
     }

@@ -246,9 +246,7 @@ class Exchange:
 class Session:
     """One connection: what it subscribed to, and the script it runs."""
 
-    def __init__(
-        self, exchange: Exchange, connection: ServerConnection, number: int, steps: list[Step], path: str
-    ) -> None:
+    def __init__(self, exchange: Exchange, connection: ServerConnection, number: int, steps: list[Step], path: str) -> None:
         self.exchange, self.connection, self.number, self.steps, self.path = exchange, connection, number, steps, path
         self.recent: deque[float] = deque(maxlen=CLIENT_MESSAGES_A_SECOND + 1)
         url = urlsplit(path)
