@@ -77,7 +77,7 @@ static void check_feed(struct bytes text, size_t line_cap, size_t piece)
     struct lines lines;
     struct error error = {""};
     assert_int_equal(lines_init(&lines, feed.read_end, line_cap, &error), 0);
-    struct bytes rest = text, expected, line;
+    struct bytes rest = text, expected = BYTES_NONE, line;
     uint64_t number = 0;
     while (oracle_next(&rest, &expected)) {
         enum lines_result result = lines_next(&lines, &line, &error);
@@ -205,7 +205,7 @@ static void test_buffered(void **state)
     struct error error = {""};
     assert_int_equal(lines_init(&lines, feed.read_end, 1000, &error), 0);
     assert_false(lines_buffered(&lines));
-    struct bytes rest = bytes_of(text, length), expected;
+    struct bytes rest = bytes_of(text, length), expected = BYTES_NONE;
     static struct bytes kept[30000];
     size_t longest = 0;
     for (bool more = true; more;) {
