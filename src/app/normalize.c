@@ -126,6 +126,7 @@ static enum normalize_result flush(struct normalize *normalize, struct error *er
         refuse(normalize, normalize->input_lines[reject->input], reject->reason, reject->frame,
                normalize->inputs[reject->input].now_us);
     }
+    event_batch_reset(output->batch);
     source_output_reset(output);
     event_batch_reset(output->batch);
     normalize->input_count = 0;
