@@ -50,7 +50,29 @@ static bool names_an_event(struct bytes key)
     return bytes_equal(key, BYTES("reply_parent_id")) || bytes_equal(key, BYTES("target_message_id"));
 }
 
-/* Copies metadata, moving the times in it and naming other events by their ids of this round. */
+static bool names_a_trade(struct bytes key)
+{
+    return bytes_equal(key, BYTES("first_trade_id")) || bytes_equal(key, BYTES("last_trade_id"));
+}
+
+/* Writes the trade id that begins at `at` as it is in this round; returns the position behind it. */
+static size_t rewrite_trade_id(struct bytes text, size_t at, const struct recording_shift *shift, struct buffer *out)
+{
+    size_t end = at;
+    while (end < text.length && text.at[end] >= '0' && text.at[end] <= '9')
+        end++;
+    uint64_t id;
+    if (!bytes_to_u64(bytes_of(text.at + at, end - at), &id) || id > INT64_MAX) {
+        buffer_append(out, bytes_of(text.at + at, end - at));
+        return end;
+    }
+    int64_t moved = (int64_t)id;
+    shift_trade_id(&moved, shift->round);
+    buffer_json_int(out, moved);
+    return end;
+}
+
+/* Copies metadata, moving the times and trade ids in it and naming other events by their ids of this round. */
 static void rewrite_metadata(struct bytes text, const struct recording_shift *shift, struct buffer *out)
 {
     struct bytes key = BYTES_NONE;
@@ -75,6 +97,10 @@ static void rewrite_metadata(struct bytes text, const struct recording_shift *sh
         }
         key = end < text.length && text.at[end] == ':' ? inside : BYTES_NONE;
         at = end;
+        if (names_a_trade(key)) {
+            buffer_byte(out, ':');
+            at = rewrite_trade_id(text, at + 1, shift, out);
+        }
     }
 }
 
