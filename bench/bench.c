@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,9 +49,12 @@ static uint64_t peak_memory(void)
     FILE *file = fopen("/proc/self/status", "re");
     char line[256];
     uint64_t kilobytes = 0;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %" SCNu64, &kilobytes) == 1)
+    while (file && fgets(line, sizeof line, file)) {
+        struct bytes rest, value, name = bytes_split(bytes_of_string(line), ':', &rest);
+        value = bytes_split(bytes_trim(rest), ' ', &rest);
+        if (bytes_equal(name, BYTES("VmHWM")) && bytes_to_u64(value, &kilobytes))
             break;
+    }
     if (file)
         fclose(file);
     return kilobytes * 1024;
@@ -133,6 +137,8 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 
 static int run_in_child(const struct bench *bench, struct bench_run *run)
 {
+    signal(SIGINT, SIG_DFL); /* the parent tidies up */
+    signal(SIGTERM, SIG_DFL);
     struct error error = {{0}};
     int status = bench->run(run, &error);
     if (status)
