@@ -81,14 +81,12 @@ static void append_printable(struct buffer *out, struct bytes text)
     for (size_t i = 0; i < text.length; i++) {
         unsigned char c = (unsigned char)text.at[i];
         bool second_block = utf8 && c == 0xC2 && (unsigned char)text.at[i + 1] < 0xA0;
-        if (c >= 0x20 && c < 0x7F)
-            buffer_byte(out, (char)c);
-        else if (c >= 0x80 && utf8 && !second_block)
-            buffer_byte(out, (char)c);
-        else if (second_block)
-            buffer_printf(out, "\\x%02x", (unsigned char)text.at[++i]);
-        else
+        if (second_block)
+            c = (unsigned char)text.at[++i];
+        if (second_block || c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8))
             buffer_printf(out, "\\x%02x", c);
+        else
+            buffer_byte(out, (char)c);
     }
 }
 

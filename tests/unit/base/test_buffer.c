@@ -158,9 +158,9 @@ static void test_json_string_reads_back(void **state)
         char text[200], back[1300];
         size_t length = 0;
         for (uint64_t count = random_below(&random, 40); count > 0; count--) {
-            const char *piece = pieces[random_below(&random, sizeof pieces / sizeof pieces[0])];
-            memcpy(text + length, piece, strlen(piece));
-            length += strlen(piece);
+            struct bytes piece = bytes_of_string(pieces[random_below(&random, sizeof pieces / sizeof pieces[0])]);
+            memcpy(text + length, piece.at, piece.length);
+            length += piece.length;
         }
         buffer_reset(&buffer);
         buffer_json_string(&buffer, bytes_of(text, length));

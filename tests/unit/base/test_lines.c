@@ -133,9 +133,8 @@ static void test_block_borders(void **state)
 {
     (void)state;
     static char text[3 * BLOCK];
-    for (int extra = -4; extra <= 4; extra++) {
+    for (size_t first = BLOCK - 4; first <= BLOCK + 4; first++) {
         for (int ends = 0; ends < 4; ends++) {
-            size_t first = (size_t)(BLOCK + extra);
             memset(text, 'a', sizeof text);
             text[100] = '\n'; /* so that the border falls into a line that has been moved to the front */
             if (ends & 1)
@@ -145,6 +144,13 @@ static void test_block_borders(void **state)
             check_feed(bytes_of(text, first + (ends & 2 ? 80 : 51)), BLOCK, 0);
         }
     }
+}
+
+/* Copies the piece to its place in the text; returns where it ends. */
+static size_t put(char *text, size_t place, struct bytes piece)
+{
+    memcpy(text + place, piece.at, piece.length);
+    return place + piece.length;
 }
 
 /* Lines around the cap and around a full block, at a cap larger and one smaller than the block. */
@@ -158,16 +164,12 @@ static void test_over_long(void **state)
                                   BLOCK - 1,   BLOCK,   BLOCK + 1,   2 * BLOCK,   3 * BLOCK + 7};
         for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
             for (int ends = 0; ends < 3; ends++) {
-                size_t length = 0;
                 memset(text, 'x', sizeof text);
-                memcpy(text, "before\n", 7);
-                length = 7 + lengths[i];
+                size_t length = put(text, 0, BYTES("before\n")) + lengths[i];
                 if (ends == 2)
-                    text[length++] = '\r';
-                if (ends >= 1) {
-                    memcpy(text + length, "\nafter\r\nlast", 12);
-                    length += 12;
-                }
+                    length = put(text, length, BYTES("\r"));
+                if (ends >= 1)
+                    length = put(text, length, BYTES("\nafter\r\nlast"));
                 check_feed(bytes_of(text, length), caps[c], 0);
             }
         }
