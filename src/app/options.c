@@ -10,7 +10,7 @@
 #define STORED (PIPELINE | ON(TAIL) | ON(EXPORT) | ON(REBUILD) | ON(REPLAY))
 #define LIVE (PIPELINE | ON(RECORD))
 #define EVERY ((1u << COMMAND_COUNT) - 1)
-#define WITH_JSON (ON(CHECK) | ON(DOCTOR) | ON(HEALTH) | ON(REBUILD) | ON(VERSION))
+#define WITH_JSON (ON(CHECK) | ON(DOCTOR) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(VERSION))
 
 /* In the order of their enums. */
 static const char *const query_choices[] = {"embedded", "spark", NULL};
