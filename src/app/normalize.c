@@ -162,11 +162,17 @@ static bool take_recorded(struct normalize *normalize, struct bytes line)
     return true;
 }
 
+/* What a line of a recording never begins with, so that the commonest frames need not be searched. */
+static bool is_bare(struct bytes line)
+{
+    return bytes_start_with(line, BYTES("{\"stream\":")) || bytes_start_with(line, BYTES("{\"e\":"));
+}
+
 static void take_line(struct normalize *normalize, struct bytes line)
 {
     if (line.length == 0)
         normalize->counts.blank++;
-    else if (!recording_line_is_likely(line) || !take_recorded(normalize, line))
+    else if (is_bare(line) || !recording_line_is_likely(line) || !take_recorded(normalize, line))
         add_input(normalize, line, TIME_UNKNOWN);
 }
 

@@ -40,13 +40,13 @@ static inline bool scan_volume(struct scan *scan, struct bytes *text)
     return scan_amount(scan, text, &nonzero);
 }
 
-static inline bool scan_epoch(struct scan *scan, int64_t *time_us)
+SCAN_INLINE bool scan_epoch(struct scan *scan, int64_t *time_us)
 {
     int64_t value;
     return scan_u63(scan, &value) && timestamp_from_epoch((uint64_t)value, time_us);
 }
 
-static inline bool scan_bool(struct scan *scan, bool *value)
+SCAN_INLINE bool scan_bool(struct scan *scan, bool *value)
 {
     *value = SCAN_LITERAL(scan, "true");
     return *value || SCAN_LITERAL(scan, "false");
