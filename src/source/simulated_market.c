@@ -7,7 +7,7 @@
  *   volumes     log-normal, with bursts that fade within seconds
  *   sides       runs of buying and selling; buyers pay half the spread more than the middle, sellers get it less
  *
- * Returns are per trade and scaled so that volatility per unit of time is the same at any rate. */
+ * Returns are per trade, and scaled so that volatility and its memory per unit of time are the same at any rate. */
 #include "source/simulated.h"
 
 #include <math.h>
@@ -17,11 +17,11 @@ enum { SYMBOLS_DEFAULT = 3, SYMBOLS_MAX = 9999, RATE_DEFAULT = 25 };
 
 /* Arrivals: each trade brings `BRANCHING` further ones on average, within about 1 / DECAY seconds. */
 static const double BRANCHING = 0.55, DECAY_PER_S = 2.0;
-/* Returns.  ALPHA + BETA < 1; the variance is relative to its mean, 1. */
-static const double ALPHA = 0.02, BETA = 0.978, VARIANCE_MAX = 25, SHOCK_MAX = 8;
+/* Returns.  The variance is relative to its mean, 1; a trade's surprise is forgotten over MEMORY_S. */
+static const double MEMORY_S = 150, FORGET_MAX = 0.05, SURPRISE = 0.2, VARIANCE_MAX = 25, SHOCK_MAX = 8;
 static const double VOLATILITY_PER_SQRT_S = 1.2e-4; /* about 70 % a year */
 static const double REVERSION_S = 6 * 3600.0;
-static const double JUMP_MEAN_S = 240, JUMP_MIN = 0.004, JUMP_SPREAD = 0.008, JUMP_VARIANCE = 10, JUMP_BURST = 12;
+static const double JUMP_MEAN_S = 1200, JUMP_MIN = 0.003, JUMP_SPREAD = 0.006, JUMP_VARIANCE = 10, JUMP_BURST = 12;
 static const double HALF_SPREAD = 2e-6;
 /* Volumes. */
 static const double TRADE_VALUE = 1500, VOLUME_SIGMA = 1.1; /* quote currency; of the logarithm */
@@ -51,6 +51,7 @@ struct market_symbol {
     double base_price, price_scale, volume_scale;
     double trade_sigma;  /* of one trade's return at variance 1 */
     double trade_volume; /* median, in base currency */
+    double alpha, beta;  /* GARCH weights of the last shock and of the last variance */
     double cumulative;   /* share of trades up to and with this symbol */
     /* What changes. */
     double price, variance, burst, last_s;
@@ -86,6 +87,18 @@ static void list_symbol(struct market_symbol *symbol, size_t index)
     symbol->trade_volume = TRADE_VALUE / listing.price;
 }
 
+/* forget = 1 - alpha - beta.  With alpha^2 = forget * SURPRISE the variance varies about as much as its mean, and with
+ * these shocks (fourth moment about 10) the fourth moment of returns is still finite: SURPRISE < 2 / (10 - 1). */
+static void set_volatility(struct market_symbol *symbol, double trades_per_s)
+{
+    double forget = 1 / (MEMORY_S * trades_per_s);
+    if (forget > FORGET_MAX)
+        forget = FORGET_MAX;
+    symbol->alpha = sqrt(forget * SURPRISE);
+    symbol->beta = 1 - forget - symbol->alpha;
+    symbol->trade_sigma = VOLATILITY_PER_SQRT_S / sqrt(trades_per_s);
+}
+
 static int market_init(struct source *source, struct error *error)
 {
     struct market_state *state = source->state;
@@ -103,7 +116,7 @@ static int market_init(struct source *source, struct error *error)
     for (size_t i = 0; i < state->count; i++) {
         struct market_symbol *symbol = &state->symbols[i];
         symbol->cumulative /= total;
-        symbol->trade_sigma = VOLATILITY_PER_SQRT_S / sqrt(state->timeline.rate * (symbol->cumulative - before));
+        set_volatility(symbol, state->timeline.rate * (symbol->cumulative - before));
         before = symbol->cumulative;
     }
     state->symbols[state->count - 1].cumulative = 1;
@@ -192,7 +205,7 @@ static void move_symbol(struct market_symbol *symbol, double elapsed_s, struct r
 {
     double shock = draw_shock(random);
     double change = symbol->trade_sigma * sqrt(symbol->variance) * shock;
-    symbol->variance = 1 - ALPHA - BETA + ALPHA * shock * shock * symbol->variance + BETA * symbol->variance;
+    symbol->variance = 1 - symbol->alpha - symbol->beta + (symbol->alpha * shock * shock + symbol->beta) * symbol->variance;
     double fade = 1 - elapsed_s / BURST_FADE_S;
     symbol->burst = fade > 0 ? symbol->burst * fade : 0;
     if (random_unit(random) < SIDE_CHANGE)
