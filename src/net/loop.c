@@ -124,7 +124,9 @@ void net_loop_destroy(struct net_loop *loop)
 
 static void on_step_end(lws_sorted_usec_list_t *entry)
 {
-    (void)entry; /* its time came: that ends the wait, which is all it is for */
+    /* Its time came.  When that is before lws has begun to wait, lws would wait for the next timer: tell it not to. */
+    struct net_loop *loop = lws_container_of(entry, struct net_loop, step_end);
+    lws_cancel_service(loop->context);
 }
 
 void net_loop_step(struct net_loop *loop, int64_t timeout_us)
