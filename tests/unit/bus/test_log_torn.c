@@ -2,7 +2,7 @@
  * before the damage must be there, or the log must refuse with a reason; wrong data never. */
 #include "unit/bus/bus_support.h"
 
-enum { BATCHES = 6, RECORDS = 3, HEADER_BYTES = 56 };
+enum { BATCHES = 6, RECORDS = 3, HEADER_BYTES = 56, ONE_SEGMENT_BYTES = 10000 };
 
 /* A small log as its writer left it, in memory. */
 struct original {
@@ -114,7 +114,7 @@ static void cut_everywhere(uint64_t segment_bytes, bool compress)
         original_restore(&original);
         file_store(scratch_file(&original.scratch, original.bases[last], ".log").text, original.data[last], size);
         /* Read-only: what is whole, and nothing is changed. */
-        struct bus *bus = open_at(&original, true, 0, &error);
+        struct bus *bus = open_at(&original, true, ONE_SEGMENT_BYTES, &error);
         assert_non_null(bus);
         int status;
         assert_true(numbered_read(bus, 0, &status, &error) == whole * RECORDS);
@@ -142,8 +142,8 @@ static void cut_everywhere(uint64_t segment_bytes, bool compress)
 static void test_cut_one_segment(void **state)
 {
     (void)state;
-    cut_everywhere(0, false);
-    cut_everywhere(0, true);
+    cut_everywhere(ONE_SEGMENT_BYTES, false);
+    cut_everywhere(ONE_SEGMENT_BYTES, true);
 }
 
 static void test_cut_many_segments(void **state)
@@ -157,7 +157,7 @@ static void test_cut_before_zeros(void **state)
 {
     (void)state;
     struct original original;
-    original_make(&original, 0, false);
+    original_make(&original, ONE_SEGMENT_BYTES, false);
     /* A crash leaves the zeros that the writer made ahead; of the append that it interrupted, any part. */
     char *room = calloc(1, original.sizes[0] + 5000);
     assert_non_null(room);
@@ -167,7 +167,7 @@ static void test_cut_before_zeros(void **state)
         memcpy(room, original.data[0], size);
         scratch_empty(&original.scratch);
         file_store(scratch_file(&original.scratch, 0, ".log").text, room, original.sizes[0] + 5000);
-        struct bus *bus = open_at(&original, false, 0, &error);
+        struct bus *bus = open_at(&original, false, ONE_SEGMENT_BYTES, &error);
         if (!bus)
             fail_msg("zeros from %zu on: %s", size, error.text);
         expect_exactly(bus, batches_before(&original, 0, size));
@@ -182,7 +182,7 @@ static void test_first_page_of_append_missing(void **state)
     (void)state;
     /* The disk may keep the end of an interrupted append and lose its beginning. */
     struct original original;
-    original_make(&original, 0, false);
+    original_make(&original, ONE_SEGMENT_BYTES, false);
     size_t begin = original.ends[BATCHES - 2], end = original.ends[BATCHES - 1];
     for (size_t lost = 1; lost < end - begin; lost += 5) {
         struct error error = {{0}};
@@ -193,7 +193,7 @@ static void test_first_page_of_append_missing(void **state)
         memset(data + begin, 0, lost);
         file_store(scratch_file(&original.scratch, 0, ".log").text, data, end);
         free(data);
-        struct bus *bus = open_at(&original, false, 0, &error);
+        struct bus *bus = open_at(&original, false, ONE_SEGMENT_BYTES, &error);
         assert_non_null(bus);
         struct bus_info info;
         bus_info(bus, &info);
@@ -236,13 +236,13 @@ static void turn_bit(struct original *original, size_t segment, size_t at, int b
     original->data[segment][at] = (char)(original->data[segment][at] ^ 1 << bit);
     file_store(scratch_file(&original->scratch, original->bases[segment], ".log").text, original->data[segment],
                original->sizes[segment]);
-    struct bus *bus = open_at(original, true, 0, &error);
+    struct bus *bus = open_at(original, true, ONE_SEGMENT_BYTES, &error);
     if (bus) {
         assert_true(read_prefix(bus, &damaged) == before * RECORDS);
         assert_true(damaged == !last_batch); /* the last may be a torn tail; any other is damage, and said */
         bus_destroy(bus);
     }
-    bus = open_at(original, false, 0, &error);
+    bus = open_at(original, false, ONE_SEGMENT_BYTES, &error);
     if (last_segment && !last_batch) {
         assert_null(bus); /* acknowledged batches follow: nothing may be cut */
         assert_non_null(strstr(error.text, "acknowledged"));
@@ -282,7 +282,7 @@ static void turn_bits(uint64_t segment_bytes, bool compress)
 static void test_bits_one_segment(void **state)
 {
     (void)state;
-    turn_bits(0, false);
+    turn_bits(ONE_SEGMENT_BYTES, false);
 }
 
 static void test_bits_many_segments(void **state)
@@ -302,7 +302,7 @@ static void test_missing_middle_segment(void **state)
     original_make(&original, 1, false);
     original_restore(&original);
     assert_int_equal(unlink(scratch_file(&original.scratch, original.bases[2], ".log").text), 0);
-    struct bus *bus = open_at(&original, false, 0, &error);
+    struct bus *bus = open_at(&original, false, ONE_SEGMENT_BYTES, &error);
     assert_non_null(bus);
     assert_true(read_prefix(bus, &damaged) == 2 * RECORDS);
     assert_true(damaged);
@@ -320,12 +320,12 @@ static void test_begun_segment_after_missing_one(void **state)
     original_restore(&original);
     assert_int_equal(unlink(scratch_file(&original.scratch, original.bases[4], ".log").text), 0);
     file_store(scratch_file(&original.scratch, original.bases[5], ".log").text, "", 0);
-    assert_null(open_at(&original, false, 0, &error));
+    assert_null(open_at(&original, false, ONE_SEGMENT_BYTES, &error));
     assert_non_null(strstr(error.text, "missing"));
     /* Alone, it says the same of all before it. */
     scratch_empty(&original.scratch);
     file_store(scratch_file(&original.scratch, original.bases[5], ".log").text, "", 0);
-    assert_null(open_at(&original, false, 0, &error));
+    assert_null(open_at(&original, false, ONE_SEGMENT_BYTES, &error));
     original_free(&original);
 }
 
@@ -334,7 +334,7 @@ static void test_newer_format_is_refused(void **state)
     (void)state;
     struct original original;
     struct error error = {{0}};
-    original_make(&original, 0, false);
+    original_make(&original, ONE_SEGMENT_BYTES, false);
     original_restore(&original);
     char *data = original.data[0];
     enum { AT_HEADER_CRC = 4, AT_VERSION = 8 };
@@ -349,7 +349,7 @@ static void test_newer_format_is_refused(void **state)
     crc = ~crc;
     memcpy(data + last + AT_HEADER_CRC, &crc, sizeof crc);
     file_store(scratch_file(&original.scratch, 0, ".log").text, data, original.sizes[0]);
-    assert_null(open_at(&original, false, 0, &error)); /* the last batch, but no torn tail */
+    assert_null(open_at(&original, false, ONE_SEGMENT_BYTES, &error)); /* the last batch, but no torn tail */
     assert_non_null(strstr(error.text, "version"));
     original_free(&original);
 }
@@ -359,7 +359,7 @@ static void test_other_files_do_not_matter(void **state)
     (void)state;
     struct original original;
     struct error error = {{0}};
-    original_make(&original, 0, false);
+    original_make(&original, ONE_SEGMENT_BYTES, false);
     original_restore(&original);
     const char *const strangers[] = {"notes.txt",
                                      "00000000000000000001.log.old",
@@ -372,7 +372,7 @@ static void test_other_files_do_not_matter(void **state)
         snprintf(path, sizeof path, "%s/%s", original.scratch.path, strangers[i]);
         file_store(path, "stranger", 8);
     }
-    struct bus *bus = open_at(&original, false, 0, &error);
+    struct bus *bus = open_at(&original, false, ONE_SEGMENT_BYTES, &error);
     assert_non_null(bus);
     expect_exactly(bus, BATCHES);
     bus_destroy(bus);
