@@ -68,10 +68,9 @@ bool size_parse(struct bytes text, uint64_t *size_bytes)
     return parse_with_unit(text, size_units, sizeof size_units / sizeof size_units[0], size_bytes);
 }
 
-static int wrong(const struct option *option, struct bytes text, struct error *error, const char *expected)
+/* Secrets are texts, which are never wrong in themselves: no secret comes here. */
+static int wrong(struct bytes text, struct error *error, const char *expected)
 {
-    if (option->secret)
-        return error_set(error, "the value is not %s", expected);
     return error_set(error, "\"%.*s\"%s is not %s", (int)(text.length < SHOWN_MAX ? text.length : SHOWN_MAX), text.at,
                      text.length > SHOWN_MAX ? "…" : "", expected);
 }
@@ -81,7 +80,7 @@ static void *field_of(const struct option *option, struct config *config)
     return (char *)config + option->offset;
 }
 
-static int set_flag(const struct option *option, void *field, struct bytes text, struct error *error)
+static int set_flag(void *field, struct bytes text, struct error *error)
 {
     static const char *const words[][2] = {{"true", "false"}, {"yes", "no"}, {"on", "off"}, {"1", "0"}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -92,7 +91,7 @@ static int set_flag(const struct option *option, void *field, struct bytes text,
             }
         }
     }
-    return wrong(option, text, error, "true or false");
+    return wrong(text, error, "true or false");
 }
 
 static int set_choice(const struct option *option, void *field, struct bytes text, struct error *error)
@@ -113,7 +112,7 @@ static int set_choice(const struct option *option, void *field, struct bytes tex
     char space[96];
     buffer_printf(&names, "%s", suggestion_text(&suggestion, "", space, sizeof space));
     buffer_byte(&names, 0);
-    int status = wrong(option, text, error, names.failed ? "one of the choices" : names.at);
+    int status = wrong(text, error, names.failed ? "one of the choices" : names.at);
     buffer_release(&names);
     return status;
 }
@@ -122,14 +121,14 @@ static int range_error(const struct option *option, struct bytes text, struct er
 {
     char expected[128];
     snprintf(expected, sizeof expected, "between %.10g and %.17g", option->min, option->max);
-    return wrong(option, text, error, expected);
+    return wrong(text, error, expected);
 }
 
 static int set_count(const struct option *option, void *field, struct bytes text, struct error *error)
 {
     uint64_t value;
     if (!bytes_to_u64(text, &value))
-        return wrong(option, text, error, "a whole number");
+        return wrong(text, error, "a whole number");
     if ((double)value < option->min || (double)value > option->max)
         return range_error(option, text, error);
     *(uint64_t *)field = value;
@@ -149,7 +148,7 @@ static int set_number(const struct option *option, void *field, struct bytes tex
     double value = strtod(digits, &end);
     /* strtod alone would take hexadecimal, "inf" and leading spaces. */
     if (length == 0 || *end || strspn(digits, "0123456789.eE+-") != text.length || !isfinite(value))
-        return wrong(option, text, error, option->max_word ? "a number or the word max" : "a number");
+        return wrong(text, error, option->max_word ? "a number or the word max" : "a number");
     if (value < option->min || value > option->max)
         return range_error(option, text, error);
     *(double *)field = value;
@@ -175,7 +174,7 @@ static int set_url(const struct option *option, struct config *config, struct by
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
         if (bytes_start_with(text, bytes_of_string(schemes[i])) && text.length > strlen(schemes[i]))
             return set_text(config, field_of(option, config), text, error);
-    return wrong(option, text, error, "an address that starts with wss://, ws://, https:// or http://");
+    return wrong(text, error, "an address that starts with wss://, ws://, https:// or http://");
 }
 
 static int list_add(struct config *config, struct config_list *list, struct bytes item, struct error *error)
@@ -221,7 +220,7 @@ int option_set(const struct option *option, struct config *config, struct bytes 
     void *field = field_of(option, config);
     switch (option->type) {
     case OPTION_FLAG:
-        return set_flag(option, field, text, error);
+        return set_flag(field, text, error);
     case OPTION_TEXT:
     case OPTION_PATH:
         return set_text(config, field, text, error);
@@ -237,11 +236,11 @@ int option_set(const struct option *option, struct config *config, struct bytes 
         return set_number(option, field, text, error);
     case OPTION_DURATION:
         if (!duration_parse(text, field))
-            return wrong(option, text, error, "a time such as 500ms, 10s, 5m, 2h or 7d");
+            return wrong(text, error, "a time such as 500ms, 10s, 5m, 2h or 7d");
         return 0;
     case OPTION_SIZE:
         if (!size_parse(text, field))
-            return wrong(option, text, error, "a size such as 4096, 64MiB or 10GB");
+            return wrong(text, error, "a size such as 4096, 64MiB or 10GB");
         uint64_t size = *(uint64_t *)field;
         if ((double)size < option->min || (double)size > option->max)
             return range_error(option, text, error);

@@ -69,6 +69,8 @@ static void test_sizes(void **state)
     assert_true(size_parse(BYTES("10gb"), &size) && size == 10000000000);
     assert_true(size_parse(BYTES("2 TiB"), &size) && size == 2199023255552);
     assert_false(size_parse(BYTES("10XB"), &size));
+    assert_true(size_parse(BYTES("9223372TB"), &size));
+    assert_false(size_parse(BYTES("9223373TB"), &size));
     assert_false(size_parse(BYTES("99999999TB"), &size));
     assert_false(size_parse(BYTES(""), &size));
     assert_string_equal(why("segment_size", "1KB"), "\"1KB\" is not between 1048576 and 4294967296");
@@ -88,6 +90,7 @@ static void test_numbers(void **state)
         "nan", "1e999", "fast", "1,5",  "1000000000000000000000000000000000000000000000000000000000000000000000"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_non_null(strstr(why("rate", bad[i]), "is not a number"));
+    assert_string_equal(why("rate", "10000001"), "\"10000001\" is not between 0 and 10000000");
     assert_string_equal(why("rate", "-1"), "\"-1\" is not between 0 and 10000000");
     assert_string_equal(why("seed", "-1"), "\"-1\" is not a whole number");
     assert_string_equal(why("seed", "99999999999999999999"), "\"99999999999999999999\" is not a whole number");
@@ -166,6 +169,7 @@ static void test_secrets_are_never_shown(void **state)
     for (size_t i = 0; i < option_count; i++) {
         if (!options[i].secret)
             continue;
+        assert_int_equal(options[i].type, OPTION_TEXT);
         assert_null(options[i].flag);
         assert_null(options[i].standard);
         assert_non_null(options[i].env);
@@ -217,6 +221,7 @@ static void test_suggestions(void **state)
     assert_string_equal(suggest("sources", names), "; did you mean --source?");
     assert_string_equal(suggest("sorce", names), "; did you mean --source?");
     assert_string_equal(suggest("reten", names), "; did you mean --retention-age?");
+    assert_string_equal(suggest("rtntn", names), "");
     assert_string_equal(suggest("zzzzzz", names), "");
     assert_string_equal(suggest("", names), "");
 }

@@ -72,6 +72,7 @@ static void test_refused_with_line(void **state)
     REFUSED("[a]: b\n", "1");
     REFUSED("? {a: b}\n: c\n", "1");
     REFUSED("a: !!int 3\n", "1");
+    assert_string_equal(PARSE("a: {b: {c: {d: 1}}}\n"), "1 a.b.c.d=[1]\n");
     REFUSED("a: {b: {c: {d: {e: 1}}}}\n", "1");
     assert_string_equal(PARSE("a: 1\n--- \nb: 2\n"), "1 a=[1]\n2 ! a second document (---) is not supported\n");
     assert_non_null(strstr(PARSE("a: 1\n b: 2\n"), "2 ! "));
