@@ -19,7 +19,6 @@
  * Two connections, each under a lock of its own: queries run beside a write (WAL) and never hold it up. */
 #include "store/sqlite_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -233,20 +232,23 @@ static int check_file(struct sqlite_store *sqlite, struct error *error)
     return 1;
 }
 
+/* In a transaction that begins with a second look at the file: another process may have made the tables meanwhile. */
 static int create_tables(struct sqlite_store *sqlite, struct error *error)
 {
-    if (execute(sqlite, sqlite->writer, schema, error) < 0)
+    if (execute(sqlite, sqlite->writer, "BEGIN IMMEDIATE", error) < 0)
         return -1;
-    for (size_t c = 0; c < STORE_COLLECTION_COUNT; c++) {
+    int state = check_file(sqlite, error);
+    if (state < 0 || (state == 0 && execute(sqlite, sqlite->writer, schema, error) < 0))
+        return -1;
+    for (size_t c = 0; c < STORE_COLLECTION_COUNT && state == 0; c++) {
         char text[1024];
-        int length = snprintf(text, sizeof text, document_schema, sqlite_collection_tables[c]);
-        assert(length > 0 && (size_t)length < sizeof text);
-        (void)length;
+        snprintf(text, sizeof text, document_schema, sqlite_collection_tables[c]);
         if (execute(sqlite, sqlite->writer, text, error) < 0)
             return -1;
     }
     char stamp[96];
-    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", SQLITE_APPLICATION_ID, SCHEMA_VERSION);
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", SQLITE_APPLICATION_ID,
+             SCHEMA_VERSION);
     return execute(sqlite, sqlite->writer, stamp, error);
 }
 
@@ -259,14 +261,10 @@ static int open_writer(struct sqlite_store *sqlite, struct error *error)
     /* secure_delete: what is erased is overwritten as well.  cache_size: in KiB. */
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4096;"
                                    "PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 16777216;";
-    if (check_file(sqlite, error) < 0 || execute(sqlite, sqlite->writer, settings, error) < 0 ||
-        execute(sqlite, sqlite->writer, "BEGIN IMMEDIATE", error) < 0)
-        return -1;
-    /* Once more, for another process may have made the tables meanwhile. */
     int state = check_file(sqlite, error);
-    if (state < 0 || (state == 0 && create_tables(sqlite, error) < 0))
+    if (state < 0 || execute(sqlite, sqlite->writer, settings, error) < 0)
         return -1;
-    return execute(sqlite, sqlite->writer, "COMMIT", error);
+    return state == 0 ? create_tables(sqlite, error) : 0;
 }
 
 static int open_reader(struct sqlite_store *sqlite, struct error *error)

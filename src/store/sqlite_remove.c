@@ -81,6 +81,7 @@ struct retention {
     int64_t first_offset; /* rows before it go */
     struct sqlite_extent extent;
     int64_t next_key; /* where the next step goes on within the slab */
+    bool removed;     /* any rows */
     sqlite3_stmt *extent_next, *extent_drop, *key_next, *rows_drop;
 };
 
@@ -182,6 +183,7 @@ static int drop_some_rows(struct sqlite_store *sqlite, struct retention *retenti
         if (drop_rows(sqlite, retention, key_id, error) < 0)
             return -1;
         removed += sqlite3_changes(sqlite->writer);
+        retention->removed = retention->removed || removed > 0;
         sqlite->counters.index_rows -= sqlite3_changes(sqlite->writer);
         retention->next_key = key_id + 1;
     }
@@ -212,16 +214,12 @@ static int drop_unused_keys(struct sqlite_store *sqlite, struct error *error)
 /* The write lock is held for each search and each step, not in between. */
 static int retain_slabs(struct sqlite_store *sqlite, struct retention *retention, struct error *error)
 {
-    bool any = false;
     for (int64_t slab = 0;; slab = retention->extent.slab + 1) {
         pthread_mutex_lock(&sqlite->write_lock);
         int found = next_extent(sqlite, retention, slab, error);
         pthread_mutex_unlock(&sqlite->write_lock);
-        if (found < 0)
-            return -1;
-        if (found == 0)
-            return any ? drop_unused_keys(sqlite, error) : 0;
-        any = true;
+        if (found <= 0)
+            return found;
         int done;
         do
             done = retention_step(sqlite, retention, error);
@@ -242,7 +240,7 @@ static int retain_rows(struct sqlite_store *sqlite, int64_t first_offset, struct
     pthread_mutex_lock(&sqlite->write_lock);
     retention_release(&retention);
     pthread_mutex_unlock(&sqlite->write_lock);
-    return result;
+    return result == 0 && retention.removed ? drop_unused_keys(sqlite, error) : result;
 }
 
 int sqlite_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error)

@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,6 +129,67 @@ static void test_reopen(void **state)
     store_destroy(store);
 }
 
+/* The counts are of what is there, however it came and went. */
+static void test_counts_survive(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {""};
+    struct store *store = open_ok(fixture->path);
+    const struct store_document documents[] = {
+        {STORE_ALERTS, BYTES("a"), BYTES("k"), NOON, BYTES("user"), BYTES("{}")},
+        {STORE_WINDOWS, BYTES("a"), BYTES("k"), NOON, BYTES_NONE, BYTES("{}")},
+    };
+    assert_int_equal(store_write(store, &(struct store_write){.documents = documents, .document_count = 2}, &error), 0);
+    store_destroy(store);
+    store = open_ok(fixture->path);
+    struct store_info info;
+    store_info(store, &info);
+    assert_int_equal(info.documents, 2);
+    uint64_t erased;
+    assert_int_equal(store_erase_user(store, BYTES("user"), &erased, &error), 0);
+    store_destroy(store);
+    store = open_ok(fixture->path);
+    store_info(store, &info);
+    assert_int_equal(info.documents, 1);
+    store_destroy(store);
+}
+
+static int64_t query_number(const char *path, const char *sql)
+{
+    sqlite3 *connection;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(connection, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(connection);
+    return number;
+}
+
+/* Keys that no row names any more go, and so do extents: neither gathers over months. */
+static void test_nothing_gathers(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {""};
+    struct store *store = open_ok(fixture->path);
+    for (uint64_t i = 0; i < 300; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "visitor-%llu", (unsigned long long)i);
+        const struct store_index_entry entry = {0, bytes_of_string(key), NOON + (int64_t)i * 1000000, i * 1000};
+        assert_int_equal(store_write(store, &(struct store_write){.entries = &entry, .entry_count = 1}, &error), 0);
+    }
+    assert_int_equal(query_number(fixture->path, "SELECT count(*) FROM extents"), 300000 / 16384 + 1);
+    assert_int_equal(store_retain(store, INT64_MIN, 290000, &error), 0);
+    assert_int_equal(query_number(fixture->path, "SELECT count(*) FROM keys"), 10 + 1);
+    assert_int_equal(query_number(fixture->path, "SELECT count(*) FROM extents"), 2);
+    assert_int_equal(query_number(fixture->path, "SELECT count(*) FROM events"), 20);
+    struct store_info info;
+    store_info(store, &info);
+    assert_int_equal(info.index_rows, 20);
+    store_destroy(store);
+}
+
 /* ---- kill -9 ---- */
 
 /* The child: writes without end and tells each write that is done. */
@@ -232,6 +294,46 @@ static void test_torn_log(void **state)
     assert_int_equal(most, 30);
     free(file);
     free(log);
+    store_destroy(store);
+}
+
+/* ---- a disk that refuses ---- */
+
+static void limit_file_size(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Writes fail in the midst, wherever the write-ahead log has no room to grow.  Nothing of a failed write is there, and the
+ * next ones, with room again, find everything as it was: no key or row is believed to be there that is not. */
+static void test_full_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    char wal[128];
+    snprintf(wal, sizeof wal, "%s-wal", fixture->path);
+    signal(SIGXFSZ, SIG_IGN);
+    struct store *store = open_ok(fixture->path);
+    struct random random;
+    random_seed(&random, 6);
+    uint64_t done = 0;
+    for (int round = 0; round < 40; round++) {
+        struct error error = {""};
+        struct stat status;
+        assert_int_equal(stat(wal, &status), 0);
+        limit_file_size((rlim_t)status.st_size + random_below(&random, 100000));
+        while (write_numbered(store, done, &error) == 0)
+            assert_true(++done < 10000);
+        limit_file_size(RLIM_INFINITY);
+        assert_non_null(strstr(error.text, fixture->path));
+        assert_int_equal(check_consistent(store), done);
+        write_numbered_ok(store, done++, 1);
+    }
+    store_destroy(store);
+    store = open_ok(fixture->path);
+    assert_int_equal(check_consistent(store), done);
     store_destroy(store);
 }
 
@@ -480,6 +582,32 @@ static void test_retention_beside_a_writer(void **state)
     store_destroy(beside.store);
 }
 
+/* So many rows of one key that their removal takes several steps. */
+static void test_retention_in_steps(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = open_ok(fixture->path);
+    enum { BATCHES = 30000 };
+    static struct store_index_entry entries[BATCHES];
+    for (size_t i = 0; i < BATCHES; i++)
+        entries[i] = (struct store_index_entry){0, i % 2 ? BYTES("odd") : BYTES("even"), NOON, i};
+    struct error error = {""};
+    struct store_info info;
+    assert_int_equal(store_write(store, &(struct store_write){.entries = entries, .entry_count = BATCHES}, &error), 0);
+    store_info(store, &info);
+    assert_int_equal(info.index_rows, 2 * BATCHES);
+    assert_int_equal(store_retain(store, INT64_MIN, BATCHES - 10, &error), 0);
+    store_info(store, &info);
+    assert_int_equal(info.index_rows, 20);
+    uint64_t offsets[20];
+    size_t count = 20;
+    const struct store_range range = {.key = BYTES("odd"), .from_us = INT64_MIN, .to_us = INT64_MAX};
+    assert_int_equal(store_find_batches(store, 0, &range, offsets, &count, &error), 0);
+    assert_int_equal(count, 5);
+    assert_int_equal(offsets[0], BATCHES - 9);
+    store_destroy(store);
+}
+
 /* More keys than the cache of key ids holds. */
 static void test_very_many_keys(void **state)
 {
@@ -516,8 +644,11 @@ int main(void)
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_reopen),
+        FILE_TEST(test_counts_survive),
+        FILE_TEST(test_nothing_gathers),
         FILE_TEST(test_kill),
         FILE_TEST(test_torn_log),
+        FILE_TEST(test_full_disk),
         FILE_TEST(test_other_versions),
         FILE_TEST(test_foreign_file),
         FILE_TEST(test_damaged_files),
@@ -526,6 +657,7 @@ int main(void)
         FILE_TEST(test_erased_text_is_gone),
         FILE_TEST(test_queries_beside_a_writer),
         FILE_TEST(test_retention_beside_a_writer),
+        FILE_TEST(test_retention_in_steps),
         FILE_TEST(test_very_many_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
