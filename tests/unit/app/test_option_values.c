@@ -92,6 +92,7 @@ static void test_numbers(void **state)
         assert_non_null(strstr(why("rate", bad[i]), "is not a number"));
     assert_string_equal(why("rate", "10000001"), "\"10000001\" is not between 0 and 10000000");
     assert_string_equal(why("rate", "-1"), "\"-1\" is not between 0 and 10000000");
+    assert_string_equal(why("seed", "9007199254740994"), "\"9007199254740994\" is not between 0 and 9007199254740992");
     assert_string_equal(why("seed", "-1"), "\"-1\" is not a whole number");
     assert_string_equal(why("seed", "99999999999999999999"), "\"99999999999999999999\" is not a whole number");
 }
