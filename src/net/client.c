@@ -15,9 +15,10 @@ struct net_connect {
     struct net_lookup *lookup;
     struct net_address addresses[NET_ADDRESS_MAX];
     size_t address_count, address_next;
-    struct net_timer *start; /* begins an attempt outside of the caller's and the library's calls */
-    bool answered;           /* TCP stood: another address would not help */
-    bool attempting;         /* inside the library's connect call, whose result says it all */
+    struct net_timer *start;     /* begins an attempt outside of the caller's and the library's calls */
+    bool answered;               /* TCP stood: another address would not help */
+    const char *bad_certificate; /* what is wrong with the server's, as OpenSSL words it */
+    bool attempting;             /* inside the library's connect call, whose result says it all */
     char path[];
 };
 
@@ -222,6 +223,9 @@ static void connection_error(struct net_socket *socket, struct lws *wsi, const c
     if (status != 0 && status != 101) {
         connect->answered = true;
         snprintf(problem, sizeof problem, "%s answered HTTP status %u instead of a WebSocket", url->host, status);
+    } else if (connect->bad_certificate) {
+        snprintf(problem, sizeof problem, "TLS to %s port %d failed: the server's certificate is not accepted: %s", url->host,
+                 url->port, connect->bad_certificate);
     } else if (length == strlen("Unable to connect") && memcmp(text, "Unable to connect", length) == 0) {
         snprintf(problem, sizeof problem, "cannot connect to %s port %d: refused or unreachable", url->host, url->port);
     } else {
@@ -272,10 +276,20 @@ static int append_user_agent(struct lws *wsi, void *in, size_t length)
                                        place, *place + length);
 }
 
+/* The library asks the context's first protocol, which is this one; what it thinks of the certificate stands. */
+static void note_certificate(struct lws *wsi, X509_STORE_CTX *store, bool accepted)
+{
+    struct net_socket *socket = lws_get_opaque_user_data(wsi);
+    if (!accepted && socket && socket->magic == NET_SOCKET_MAGIC && socket->connect)
+        socket->connect->bad_certificate = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
+}
+
 static int client_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length)
 {
-    (void)user;
     switch (reason) {
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        note_certificate(wsi, user, length != 0);
+        return 0;
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
     case LWS_CALLBACK_WSI_CREATE:
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
