@@ -178,6 +178,11 @@ static const char *suggest_variable(struct bytes name, char *space, size_t size)
 static void on_dotenv_entry(void *context, unsigned line, struct bytes name, struct bytes value)
 {
     struct loader *loader = context;
+    if (bytes_equal(name, BYTES("DATAFLOW_CONFIG"))) { /* the lower layer: read before this file */
+        config_error(loader->problems, "%s:%u: DATAFLOW_CONFIG is taken from the environment alone; or give --config FILE",
+                     loader->path, line);
+        return;
+    }
     if (set_variable(loader, name, value, line) || !is_ours(name))
         return;
     char space[NAME_SIZE];

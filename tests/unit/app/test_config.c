@@ -251,6 +251,7 @@ static void test_config_file_by_name(void **state)
     assert_string_equal(config.config_file, "other.yaml");
     LOAD(.yaml = "data: x\n", .variables = LIST("DATAFLOW_CONFIG=other.yaml"));
     assert_string_equal(config.data, "other");
+    assert_non_null(strstr(REFUSED(.dotenv = "DATAFLOW_CONFIG=other.yaml\n"), ".env.development:1: DATAFLOW_CONFIG is taken"));
     assert_string_equal(REFUSED(.line = LIST("--config=missing.yaml")), "missing.yaml does not exist");
     assert_non_null(strstr(REFUSED(.line = LIST("--config", ".")), "Is a directory"));
     write_file("other.yaml", NULL, 0);
