@@ -163,9 +163,9 @@ int net_request_begin(struct net_connection *connection, struct lws *wsi)
         refuse(request, 411, "length_required", "Content-Length is missing");
     else if (body_length > connection->server->options.body_max)
         refuse(request, 413, "too_large", "the body is larger than accepted here");
-    else if (body_length == 0 && !methods[method].body_due)
+    else if (body_length == 0 && methods[method].token != WSI_TOKEN_POST_URI)
         dispatch(request);
-    /* Otherwise the body follows; even an empty one is announced by its end. */
+    /* Otherwise the body follows; the library tells the end of an empty one too, but only of a POST. */
     return 0;
 }
 

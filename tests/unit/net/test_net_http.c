@@ -146,8 +146,10 @@ static void test_bodies(void **state)
     assert_string_equal(site.seen, "POST|/p|-|h|-|-|body 2");
     ask(&site, file, "DELETE /d HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "hello");
     assert_string_equal(site.seen, "DELETE|/d|-|h|-|-|abc");
+    ask(&site, file, "PUT /d HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "hello");
+    assert_string_equal(site.seen, "PUT|/d|-|h|-|-|");
     close(file);
-    assert_int_equal(site.requests, 4);
+    assert_int_equal(site.requests, 5);
     static const struct {
         const char *head, *status;
     } refused[] = {
@@ -164,7 +166,7 @@ static void test_bodies(void **state)
         if (!strstr(answer, refused[i].status) || !strstr(answer, "Connection: close\r\n"))
             fail_msg("%s: %s", refused[i].head, answer);
     }
-    assert_int_equal(site.requests, 4);
+    assert_int_equal(site.requests, 5);
     net_loop_destroy(site.loop);
 }
 
