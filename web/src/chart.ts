@@ -7,7 +7,7 @@ import {cssColor} from "./theme.ts";
 
 const colorCount = 4;
 const font = "11px system-ui, sans-serif";
-const staleAfterMs = 15_000;
+const staleAfterMs = 30_000;
 
 const arrows = {up: "▲", down: "▼", flat: "■"};
 
@@ -110,7 +110,7 @@ export class ChartCard {
       }
       setText(row.price, formatPrice(series.lastPrice, decimals));
       setText(row.rate, formatRate(series.rate.perSecond(nowMs)));
-      setText(row.volume, `vol ${formatShort(series.volumeSince(this.fromMs, this.toMs))}`);
+      setText(row.volume, series.traded ? `vol ${formatShort(series.volumeSince(this.fromMs, this.toMs))}` : quoteText(series, decimals));
     });
   }
 
@@ -163,7 +163,7 @@ export class ChartCard {
       },
       axes: [
         {stroke: quiet, grid, ticks: {show: false}, font, size: 24, gap: 4, space: 72,
-         values: (_, splits) => splits.map((time) => formatClock(time * 1000).slice(0, this.spanMs > 120_000 ? 5 : 8))},
+         values: (plot, splits) => splits.map((time) => this.timeLabel(plot, time))},
         {side: 1, stroke: quiet, grid, ticks: {show: false}, font, gap: 4, space: 32,
          size: (_, values) => 12 + 6.4 * Math.max(4, ...(values ?? []).map((value) => value.length)),
          values: (plot, splits, _, __, step) => axisPrices(splits, step, plot.scales["y"]?.min ?? 0, plot.scales["y"]?.max ?? 1)},
@@ -179,6 +179,13 @@ export class ChartCard {
     }, data, this.plotBox);
   }
 
+  // None where it would not fit before the left edge.
+  private timeLabel(plot: uPlot, time: number): string {
+    const short = this.spanMs > 120_000;
+    if (plot.valToPos(time, "x") < (short ? 10 : 20)) return "";
+    return formatClock(time * 1000).slice(0, short ? 5 : 8);
+  }
+
   private shadeGaps(plot: uPlot): void {
     const {left, top, width, height} = plot.bbox;
     plot.ctx.save();
@@ -190,6 +197,11 @@ export class ChartCard {
     }
     plot.ctx.restore();
   }
+}
+
+function quoteText(series: Series, decimals: number): string {
+  if (series.bid === undefined || series.ask === undefined) return "";
+  return `bid ${formatPrice(series.bid, decimals)}  ask ${formatPrice(series.ask, decimals)}`;
 }
 
 // An exchange has one colour in all charts.

@@ -1,7 +1,8 @@
 // The chat feed.  At most `shownLines` rows are in the document; what arrives between two frames is added in one go.
 //
-// The feed follows its end until it is paused: by the button, by the key P in the feed, or by scrolling up.  While
-// paused nothing moves; new lines are counted and come with Resume.
+// The feed follows its end until it is paused: by the button, by the key P in the feed, or by scrolling up (by hand: the
+// browser also reports scrolling when the layout changes).  While paused nothing moves; new lines are counted and come
+// with Resume, or by scrolling down to the end again.
 import {badgesOf, matches, systemText, type Badge, type ChatFilter, type ChatLine, type ChatModel} from "./chat_model.ts";
 import {paletteColor, readableColor} from "./color.ts";
 import {byId, clip, element, setHidden, setText} from "./dom.ts";
@@ -11,6 +12,7 @@ import {cssColor} from "./theme.ts";
 
 const shownLines = 300;
 const nearEndPx = 48;
+const byHandMs = 1_000; // scrolling this soon after a touch of the feed is by hand, its momentum included
 const longestMessage = 500; // Twitch's own limit
 const longestName = 40;
 
@@ -42,6 +44,7 @@ export class ChatView {
   private filter: ChatFilter = {channel: "", text: ""};
   private paused = false;
   private pausedByScroll = false;
+  private touchedAtMs = -Infinity;
   private unseen = 0;
   private rebuild = true;
   private readonly redraw: () => void;
@@ -64,9 +67,22 @@ export class ChatView {
       else if (["PageUp", "ArrowUp", "Home"].includes(event.key)) this.setPaused(true, true);
     });
     this.log.addEventListener("wheel", (event) => {
+      this.touched();
       if (event.deltaY < 0 && this.log.scrollHeight > this.log.clientHeight) this.setPaused(true, true);
     }, {passive: true});
+    for (const kind of ["pointerdown", "pointermove", "touchmove", "keydown"]) {
+      this.log.addEventListener(kind, () => this.touched(), {passive: true});
+    }
     this.log.addEventListener("scroll", () => this.scrolled(), {passive: true});
+    new ResizeObserver(() => this.followEnd()).observe(this.log);
+  }
+
+  private touched(): void {
+    this.touchedAtMs = performance.now();
+  }
+
+  private followEnd(): void {
+    if (!this.paused) this.log.scrollTop = this.log.scrollHeight;
   }
 
   added(line: ChatLine): void {
@@ -101,7 +117,7 @@ export class ChatView {
     this.rows.clear();
     const lines = this.model.lines.lastMatching(shownLines, (line) => matches(line, this.filter));
     this.log.replaceChildren(...lines.map((line) => this.rowOf(line)));
-    if (!this.paused) this.log.scrollTop = this.log.scrollHeight;
+    this.followEnd();
   }
 
   private renderPending(): void {
@@ -115,7 +131,7 @@ export class ChatView {
       row.remove();
       this.rows.delete(line);
     }
-    this.log.scrollTop = this.log.scrollHeight;
+    this.followEnd();
   }
 
   private renderSummary(nowMs: number): void {
@@ -221,6 +237,7 @@ export class ChatView {
   }
 
   private scrolled(): void {
+    if (performance.now() - this.touchedAtMs > byHandMs) return;
     const belowPx = this.log.scrollHeight - this.log.clientHeight - this.log.scrollTop;
     if (belowPx > nearEndPx) this.setPaused(true, true);
     else if (belowPx < 2 && this.pausedByScroll) this.setPaused(false);

@@ -19,6 +19,7 @@ import {startTheme} from "./theme.ts";
 const topics = ["chat_stream", "market_stream", "alerts", "status"];
 const quietAfterMs = 15_000;
 const heldBackMost = 5_000;
+const backlogMs = 500; // what the socket brings so soon after its opening was there before
 const firstDataPatienceMs = 3_000;
 const pollMs = 1_000;
 const views = ["overview", "twitch", "market", "system"];
@@ -30,6 +31,7 @@ const system = new SystemModel();
 let connection: ConnectionState = {kind: "connecting"};
 let everLive = false;
 let lostAtMs = 0;
+let openedAtMs = 0;
 let heldBack: unknown[] | undefined = []; // events that wait for the first data; undefined: none need to
 let loading = false;
 let loaded = false;
@@ -123,6 +125,7 @@ const live = new LiveConnection(`${location.protocol === "https:" ? "wss" : "ws"
     }
     connection = state;
     if (state.kind === "live") {
+      openedAtMs = nowMs;
       if (everLive) market.pageWasAway(lostAtMs, nowMs);
       if (everLive || !loaded) void loadFirstData();
       everLive = true;
@@ -131,7 +134,7 @@ const live = new LiveConnection(`${location.protocol === "https:" ? "wss" : "ws"
   },
   event(topic, event) {
     if (topic === "status") takeStatus(event);
-    else if (heldBack === undefined) take(event, true);
+    else if (heldBack === undefined) take(event, Date.now() - openedAtMs > backlogMs);
     else if (heldBack.push(event) > heldBackMost) heldBack.shift();
   },
   dropped(_topic, count) {

@@ -28,6 +28,9 @@ export class Series {
   lastTimeMs = -Infinity; // event time
   lastAtMs = 0; // arrival
   direction: "up" | "down" | "flat" = "flat";
+  traded = false; // until then the line is the middle of the quotes
+  bid: number | undefined;
+  ask: number | undefined;
   private oldInARow = 0;
   private readonly numbers = new Float64Array(bucketCount).fill(-1);
   private readonly prices = new Float64Array(bucketCount);
@@ -38,7 +41,18 @@ export class Series {
     this.colorIndex = colorIndex;
   }
 
-  add(timeMs: number, price: number, volume: number, arrival: Arrival): void {
+  addTrade(timeMs: number, price: number, volume: number, arrival: Arrival): void {
+    this.traded = true;
+    this.add(timeMs, price, volume, arrival);
+  }
+
+  addQuote(timeMs: number, bid: number, ask: number, arrival: Arrival): void {
+    this.bid = bid;
+    this.ask = ask;
+    if (!this.traded) this.add(timeMs, (bid + ask) / 2, 0, arrival);
+  }
+
+  private add(timeMs: number, price: number, volume: number, arrival: Arrival): void {
     if (!this.isOfThisTime(timeMs)) return;
     const number = Math.floor(timeMs / bucketMs);
     const slot = number % bucketCount;
@@ -167,6 +181,10 @@ export class SymbolState {
     return undefined;
   }
 
+  showDecimals(price: number): void {
+    this.decimals = Math.max(this.decimals, Math.min(8, decimalsOf(price)));
+  }
+
   addGap(gap: MarketGap): void {
     this.gaps.push(gap);
     if (this.gaps.length > keptGaps) this.gaps.shift();
@@ -176,7 +194,6 @@ export class SymbolState {
 export class MarketModel {
   readonly symbols = new Map<string, SymbolState>();
   readonly rate = new RateMeter();
-  readonly totals = {trades: 0, gaps: 0};
   lastEventAtMs = 0;
   private readonly seen = new RecentIds(16384);
   private readonly exchanges: string[] = []; // in order of appearance: their place gives their colour
@@ -187,15 +204,19 @@ export class MarketModel {
     if (arrival.live) this.rate.add(arrival.atMs);
     const state = this.symbolOf(event.symbol);
     if (event.kind === "gap" && event.gap) {
-      this.totals.gaps++;
       const count = event.gap.count === undefined ? "trades missing" : `${event.gap.count} trades missing`;
       state.addGap({fromMs: event.gap.fromMs, toMs: event.gap.toMs, text: `${event.exchange}: ${count}`});
       return;
     }
-    if (event.kind !== "trade" || event.price === undefined) return;
-    this.totals.trades++;
-    state.seriesOf(event.exchange, this.colorIndex(event.exchange))?.add(event.timeMs, event.price, event.volume ?? 0, arrival);
-    state.decimals = Math.max(state.decimals, Math.min(8, decimalsOf(event.price)));
+    const series = state.seriesOf(event.exchange, this.colorIndex(event.exchange));
+    if (event.kind === "trade" && event.price !== undefined) {
+      series?.addTrade(event.timeMs, event.price, event.volume ?? 0, arrival);
+      state.showDecimals(event.price);
+    } else if (event.kind === "quote" && event.bid !== undefined && event.ask !== undefined) {
+      series?.addQuote(event.timeMs, event.bid, event.ask, arrival);
+      state.showDecimals(event.bid);
+      state.showDecimals(event.ask);
+    } else return;
     state.lastAtMs = arrival.atMs;
   }
 

@@ -57,7 +57,7 @@ export class MarketView {
   render(nowMs: number): boolean {
     const matching = this.arrange();
     setText(byId("market-rate"), formatRate(this.model.rate.perSecond(nowMs)));
-    const {size} = this.model.symbols;
+    const size = [...this.model.symbols.values()].filter((state) => state.series.length > 0).length;
     const hiddenCount = matching - this.shown.size;
     setText(byId("market-count"), size === 0 ? "" :
       `${formatCount(size)} ${size === 1 ? "symbol" : "symbols"}${hiddenCount > 0 ? `, ${hiddenCount} not shown: filter to see them` : ""}`);

@@ -26,7 +26,8 @@ export interface MarketEvent {
   readonly symbol: string;
   readonly price: number | undefined;
   readonly volume: number | undefined;
-  readonly side: string;
+  readonly bid: number | undefined; // of a quote
+  readonly ask: number | undefined;
   readonly gap: Gap | undefined;
 }
 
@@ -116,6 +117,7 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
   const timeMs = parseTime(value["timestamp"]);
   const receivedMs = parseTime(value["received"]) ?? timeMs ?? 0;
   const kind = text(payload["kind"]);
+  const metadata = isObject(payload["metadata"]) ? payload["metadata"] : {};
   if (id === "" || timeMs === undefined || kind === "") return undefined;
   switch (value["source"]) {
     case "twitch":
@@ -125,7 +127,7 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
         username: text(payload["username"]),
         displayName: text(payload["display_name"]) || text(payload["username"]),
         message: text(payload["message"]),
-        metadata: isObject(payload["metadata"]) ? payload["metadata"] : {},
+        metadata,
         gap: readGap(kind, payload, timeMs),
       };
     case "market":
@@ -135,7 +137,8 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
         symbol: text(payload["symbol"]),
         price: finite(payload["price"]),
         volume: finite(payload["volume"]),
-        side: text(payload["side"]),
+        bid: finite(metadata["bid"]),
+        ask: finite(metadata["ask"]),
         gap: readGap(kind, payload, timeMs),
       };
     case "analytics":

@@ -142,7 +142,7 @@ function ageNow(source: SourceState, sinceAnswerSeconds: number): number | undef
 }
 
 function words(name: string): string {
-  const spaced = clip(name, 60).replaceAll("_", " ").replace(/ (bytes|seconds)$/, "");
+  const spaced = clip(name, 60).replaceAll("_", " ").replace(/ (bytes|seconds|ms)$/, "");
   return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
@@ -152,6 +152,7 @@ function figureText(figure: Figure): string {
   if (typeof value !== "number") return value === null ? "–" : clip(value, 80);
   if (figure.name.endsWith("bytes")) return formatBytes(value);
   if (figure.name.endsWith("seconds")) return formatAge(value);
+  if (figure.name.endsWith("_ms")) return `${formatShort(value)}\u202fms`;
   return Number.isInteger(value) ? formatCount(value) : formatShort(value);
 }
 

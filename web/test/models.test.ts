@@ -102,6 +102,17 @@ test("trades fall into half seconds; the last price and its direction follow eve
   assert.equal(state.change(start, start + 1000), 99 / 101 - 1);
 });
 
+test("quotes draw the middle until the first trade", () => {
+  const market = new MarketModel();
+  const quote = {kind: "quote", price: undefined, metadata: {bid: 99, ask: 101.5}};
+  market.add(trade(0, 0, quote), arrival(start));
+  const state = market.symbols.get("BTC-USDT")!;
+  assert.deepEqual([state.leader?.lastPrice, state.leader?.traded, state.decimals], [100.25, false, 1]);
+  market.add(trade(500, 102), arrival(start + 500));
+  market.add(trade(1000, 0, quote), arrival(start + 1000));
+  assert.deepEqual(state.window(start, start + 1000).prices, [[100.25, 102, undefined]]);
+});
+
 test("a gap breaks the line and is kept", () => {
   const market = new MarketModel();
   market.add(trade(0, 100), arrival(start));

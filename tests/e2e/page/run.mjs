@@ -174,7 +174,11 @@ function fakeCases() {
     await page.goto(url);
     await dataArrived(page);
     server.chatPerSecond = server.tradesPerSecond = 0;
-    await page.clock.fastForward(16_000);
+    for (const passed of [1, 2, 3]) { // not at once: the page takes a silent connection for a dead one
+      await page.clock.fastForward(12_000);
+      await page.waitForResponse(/sources/);
+      assert.equal(await page.locator("#connection").getAttribute("data-state"), "live", `after ${passed} steps`);
+    }
     await eventually(page, () => /^quiet for/.test(document.querySelector("#chat-state .text").textContent) && /^quiet for/.test(document.querySelector("#market-state .text").textContent));
     await eventually(page, () => [...document.querySelectorAll(".tag.stale")].every((tag) => !tag.hidden));
     await page.screenshot({path: `${out}stale.png`});
@@ -202,6 +206,22 @@ function fakeCases() {
     await page.locator("#chat-resume").click();
     await eventually(page, (text) => document.querySelector(".line:last-child").textContent !== text, held);
     assert.ok(await page.locator("#chat-resume").isHidden());
+    await page.locator("#chat-log").hover();
+    await page.mouse.wheel(0, -200);
+    await page.locator("#chat-resume").waitFor();
+    await page.mouse.wheel(0, 100_000);
+    await page.locator("#chat-resume").waitFor({state: "hidden"});
+  })));
+
+  test("stand-in: a change of the layout does not pause the feed", () => running((url) => onPage(url, desktop, async (page) => {
+    await dataArrived(page);
+    for (const [width, height] of [[1440, 500], [700, 900], [1440, 900]]) {
+      await page.setViewportSize({width, height});
+      const last = await page.locator(".line").last().textContent();
+      await eventually(page, (text) => document.querySelector(".line:last-child").textContent !== text, last);
+      await eventually(page, () => { const log = document.querySelector("#chat-log"); return log.scrollHeight - log.clientHeight - log.scrollTop < 2; });
+      assert.ok(await page.locator("#chat-resume").isHidden());
+    }
   })));
 
   test("stand-in: filters by channel and by text", () => running((url) => onPage(url, desktop, async (page) => {
