@@ -74,8 +74,9 @@ static int make_address(struct source *source, struct error *error)
     buffer_append(&binance->address, base);
     BUFFER_LITERAL(&binance->address, "/stream?streams=");
     size_t count = 0;
-    while (rest.length > 0) {
+    for (bool more = rest.length > 0; more;) {
         struct bytes symbol = bytes_trim(bytes_split(rest, ',', &rest));
+        more = rest.at != NULL;
         if (++count > SUBSCRIPTIONS_MAX)
             return error_set(error, "binance: at most %d symbols a source; use several", SUBSCRIPTIONS_MAX);
         if (!binance->address.failed && add_streams(source, symbol, error) != 0)
@@ -171,7 +172,7 @@ static void promote(struct source *source, int64_t now_us)
 static void opened(struct source *source, const struct source_input *input)
 {
     struct binance *binance = source->state;
-    int64_t now_us = input->now_us;
+    int64_t now_us = input->now_us == TIME_UNKNOWN ? 0 : input->now_us; /* a recording without times */
     binance->last_frame_us = now_us;
     if (input->connection == binance->current) {
         binance->current_open = true;
@@ -184,16 +185,29 @@ static void opened(struct source *source, const struct source_input *input)
     }
 }
 
-/* Gives up a connection that is open but silent, as if it had been closed. */
+/* The current connection is gone: its successor takes over, or another is opened after a while. */
+static void lose_current(struct source *source, int64_t now_us)
+{
+    struct binance *binance = source->state;
+    if (binance->successor != 0) {
+        source->statistics.reconnects++;
+        promote(source, now_us);
+        return;
+    }
+    binance->current = 0;
+    binance->current_open = false;
+    binance->rotate_at_us = INT64_MAX;
+    back_off(source, now_us);
+}
+
+/* Open, but silent for so long that it is taken for dead. */
 static void drop_silent(struct source *source, int64_t now_us, struct source_output *output)
 {
     struct binance *binance = source->state;
     source_close_connection(output, binance->current);
-    binance->current = 0;
-    binance->current_open = false;
-    binance->rotate_at_us = INT64_MAX;
     source_set_error(source, "nothing received for %d seconds", (int)(SILENT_AFTER_US / SECOND_US));
-    back_off(source, now_us);
+    binance->last_frame_us = now_us;
+    lose_current(source, now_us);
 }
 
 static void tick(struct source *source, int64_t now_us, struct source_output *output)
@@ -253,14 +267,8 @@ static void binance_error(struct source *source, uint32_t connection, int code, 
         binance->successor_open = false;
         binance->takeover_at_us = INT64_MAX;
         binance->rotate_at_us = backoff_failed(&binance->backoff, now_us);
-    } else if (binance->successor != 0) {
-        source->statistics.reconnects++;
-        promote(source, now_us);
     } else {
-        binance->current = 0;
-        binance->current_open = false;
-        binance->rotate_at_us = INT64_MAX;
-        back_off(source, now_us);
+        lose_current(source, now_us);
     }
     plan_wake(source);
 }
@@ -349,17 +357,15 @@ static void binance_read(struct source *source, const struct source_input *input
             frame_received(source, &inputs[i], i, output);
         else if (inputs[i].kind == SOURCE_OPENED)
             opened(source, &inputs[i]);
-        else if (!source_is_over(source))
+        else if (!source_is_over(source) && inputs[i].now_us != TIME_UNKNOWN)
             tick(source, inputs[i].now_us, output);
     }
-    if (source_is_over(source) || binance->current == 0) {
-        if (!source_is_over(source))
-            plan_wake(source);
+    if (source_is_over(source))
         return;
-    }
-    if (count > 0 && inputs[count - 1].kind == SOURCE_FRAME && binance->current_open) {
-        binance->last_frame_us = inputs[count - 1].now_us;
-        source_set_state(source, SOURCE_LIVE, binance->last_frame_us);
+    const struct source_input *last = count > 0 ? &inputs[count - 1] : NULL;
+    if (last && last->kind == SOURCE_FRAME && last->now_us != TIME_UNKNOWN && binance->current_open) {
+        binance->last_frame_us = last->now_us;
+        source_set_state(source, SOURCE_LIVE, last->now_us);
     }
     plan_wake(source);
 }

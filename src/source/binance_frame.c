@@ -207,9 +207,11 @@ static enum reject_reason read_unwanted(yyjson_val *record, struct binance_frame
     return REJECT_NONE;
 }
 
+typedef enum reject_reason record_reader(yyjson_val *record, struct binance_frame *frame);
+
 static const struct {
     struct bytes name;
-    enum reject_reason (*read)(yyjson_val *record, struct binance_frame *frame);
+    record_reader *read;
 } kinds[] = {
     {BYTES("aggTrade"), read_agg_trade},
     {BYTES("trade"), read_trade},
@@ -223,17 +225,17 @@ static const struct {
     {BYTES("4hTicker"), read_unwanted},
     {BYTES("1dTicker"), read_unwanted},
     {BYTES("avgPrice"), read_unwanted},
-    {BYTES("referencePrice"), read_unwanted},
-    {BYTES("blockTrade"), read_unwanted},
 };
 
-static enum reject_reason read_named(yyjson_val *record, yyjson_val *name, struct binance_frame *frame)
+static enum reject_reason find_reader(yyjson_val *name, record_reader **reader)
 {
     if (!yyjson_is_str(name))
         return REJECT_WRONG_TYPE;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (bytes_equal(kinds[i].name, json_tree_text(name)))
-            return kinds[i].read(record, frame);
+        if (bytes_equal(kinds[i].name, json_tree_text(name))) {
+            *reader = kinds[i].read;
+            return REJECT_NONE;
+        }
     return REJECT_UNKNOWN_KIND;
 }
 
@@ -274,16 +276,18 @@ static enum reject_reason read_unnamed(yyjson_val *record, struct binance_frame 
 
 static enum reject_reason read_record(yyjson_val *record, struct binance_frame *frame)
 {
-    /* Streams of all symbols at once (!miniTicker@arr) send lists of records that make no events. */
+    /* Streams of all symbols at once (!miniTicker@arr) send lists, of records that make no events. */
     yyjson_val *first = yyjson_arr_get_first(record);
     yyjson_val *name = yyjson_obj_get(first ? first : record, "e");
-    if (first) {
-        enum reject_reason reason = name ? read_named(first, name, frame) : REJECT_UNKNOWN_KIND;
-        return reason != REJECT_NONE || frame->kind == BINANCE_UNWANTED ? reason : REJECT_WRONG_TYPE;
-    }
-    if (!yyjson_is_obj(record))
+    if (!first && !yyjson_is_obj(record))
         return REJECT_WRONG_TYPE;
-    return name ? read_named(record, name, frame) : read_unnamed(record, frame);
+    if (!name)
+        return first ? REJECT_UNKNOWN_KIND : read_unnamed(record, frame);
+    record_reader *reader;
+    enum reject_reason reason = find_reader(name, &reader);
+    if (reason == REJECT_NONE && first && reader != read_unwanted)
+        return REJECT_WRONG_TYPE;
+    return reason != REJECT_NONE ? reason : reader(record, frame);
 }
 
 enum reject_reason binance_frame_parse_any(struct bytes text, struct arena *arena, struct binance_frame *frame)
