@@ -65,9 +65,7 @@ def timestamps(rng: random.Random) -> list[str]:
     ]  # fmt: skip
     for _ in range(400):
         moment = format_time(rng.randrange(0, 253402300799999999))
-        offset = rng.choice(
-            ["Z", "z", "+%02d:%02d" % (rng.randrange(26), rng.randrange(62)), "-%02d:30" % rng.randrange(24)]
-        )
+        offset = rng.choice(["Z", "z", "+%02d:%02d" % (rng.randrange(26), rng.randrange(62)), "-%02d:30" % rng.randrange(24)])
         text = moment[: rng.choice([19, 21, 24, 26])] + rng.choice(["", "", "789"]) + offset
         if rng.random() < 0.15:
             place = rng.randrange(len(text))
@@ -279,9 +277,7 @@ def json_respelt(value: object, rng: random.Random) -> str:
         return str(value)
     if isinstance(value, dict):
         return (
-            "{"
-            + ",".join(f"{space}{json_respelt(k, rng)}:{space}{json_respelt(v, rng)}{space}" for k, v in value.items())
-            + "}"
+            "{" + ",".join(f"{space}{json_respelt(k, rng)}:{space}{json_respelt(v, rng)}{space}" for k, v in value.items()) + "}"
         )
     if isinstance(value, list):
         return "[" + ",".join(f"{space}{json_respelt(v, rng)}" for v in value) + "]"
