@@ -51,7 +51,7 @@ def test_every_trade_once_in_order_with_its_digits(run_program: RunProgram, how:
             assert f'"volume":{data["q"]},' in line
             assert event["payload"]["side"] == ("sell" if data["m"] else "buy")
             assert event["timestamp"].endswith(f".{data['T'] % 1000:03d}000Z")
-            assert event["anomaly"] == {"isAnomaly": False} or "anomaly" not in event
+            assert event["received"] > "2024"
         instance.check_ledger()
 
 
@@ -133,7 +133,7 @@ BREAKS: dict[str, list[Step]] = {
     "internal error": [{"step": "close", "code": 1011}],
     "reset": [{"step": "drop"}],
     "reserved opcode": [{"step": "raw", "hex": "8b00"}],
-    "masked by the server": [{"step": "raw", "hex": "818100000000ff"}],
+    "fragment without a start": [{"step": "raw", "hex": "80016b"}],
     "too large a message": [{"step": "huge", "bytes": 6_000_000}],
 }
 
@@ -297,21 +297,23 @@ def test_recorded_session_gives_the_same_events(run_program: RunProgram, tmp_pat
     order = [*range(20), *range(25, 60), 3, 4]
     script: list[Step] = [{"step": "play", "order": order}, {"step": "close", "code": 1000}]
     recording = tmp_path / "session.jsonl"
-    with Exchange(frames, [script, script]) as exchange:
-        with subprocess.Popen(
+    with (
+        Exchange(frames, [script]) as exchange,
+        subprocess.Popen(
             [program(), "record", "--source", BITCOIN, str(recording)],
             cwd=tmp_path,
             env=environment(settings(exchange)),
             stderr=subprocess.PIPE,
             text=True,
-        ) as recorder:
-            exchange.wait_for("end", 1)
-            wait_until(lambda: recording.exists() and recording.read_text().count('"event":"frame"') >= len(order), "frames")
-            recorder.terminate()
-            recorder.communicate()
-        assert recorder.returncode in (0, 130)
-        instance = run_program("--source", BITCOIN, env=settings(exchange))
-        live = instance.wait_events(len(order) - 1)
+        ) as recorder,
+    ):
+        exchange.wait_for("end", 1)
+        wait_until(lambda: recording.exists() and recording.read_text().count('"event":"frame"') >= len(order), "frames")
+        recorder.terminate()
+        recorder.communicate()
+    assert recorder.returncode in (0, 130)
+    with Exchange(frames, [script]) as exchange:
+        live = run_program("--source", BITCOIN, env=settings(exchange)).wait_events(len(order) - 1)
     done = dataflow("replay", recording, "--speed", "max", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     replayed = json_lines(done.stdout)
