@@ -32,7 +32,8 @@ static void write_frame(struct market *market, FILE *out, uint64_t index)
     timestamp_format(time_us + 30000, received);
     fprintf(out,
             "{\"received\":\"%s\",\"source\":\"binance:C00-USDT\",\"connection\":1,\"event\":\"frame\",\"frame\":"
-            "\"{\\\"stream\\\":\\\"c%02zuusdt@aggTrade\\\",\\\"data\\\":{\\\"e\\\":\\\"aggTrade\\\",\\\"E\\\":%lld,\\\"s\\\":\\\"C%02zuUSDT\\\","
+            "\"{\\\"stream\\\":\\\"c%02zuusdt@aggTrade\\\",\\\"data\\\":{\\\"e\\\":\\\"aggTrade\\\",\\\"E\\\":%lld,\\\"s\\\":"
+            "\\\"C%02zuUSDT\\\","
             "\\\"a\\\":%llu,\\\"p\\\":\\\"%lld.%02lld000000\\\",\\\"q\\\":\\\"0.%05llu000\\\",\\\"f\\\":%llu,\\\"l\\\":%llu,"
             "\\\"T\\\":%lld,\\\"m\\\":%s,\\\"M\\\":true}}\"}\n",
             received, s, (long long)(time_us / 1000 + 2), s, (unsigned long long)id, (long long)(market->price_ticks[s] / 100),
@@ -93,7 +94,8 @@ static void subscriber_run(int port_pipe)
     struct subscriber subscriber = {.loop = net_loop_create(&(struct net_loop_options){0}, &error)};
     char url[64];
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/live", port);
-    subscriber.socket = subscriber.loop ? net_socket_connect(subscriber.loop, bytes_of_string(url), &events, &subscriber, &error) : NULL;
+    subscriber.socket =
+        subscriber.loop ? net_socket_connect(subscriber.loop, bytes_of_string(url), &events, &subscriber, &error) : NULL;
     if (!subscriber.socket) {
         fprintf(stderr, "%s\n", error.text);
         _exit(1);

@@ -56,8 +56,10 @@ static void record_give(void *context, struct event_batch *batch)
             continue;
         buffer_reset(&record->event);
         event_write(&batch->events[i], &record->event);
-        struct recording_line line = {
-            .received_us = batch->events[i].received_us, .source = source, .connection = 1, .frame = buffer_bytes(&record->event)};
+        struct recording_line line = {.received_us = batch->events[i].received_us,
+                                      .source = source,
+                                      .connection = 1,
+                                      .frame = buffer_bytes(&record->event)};
         record_line(record, &line);
     }
     event_batch_reset(batch);
@@ -99,7 +101,8 @@ int command_record(const struct command_context *context)
     struct error error = {""};
     const char *path = context->argc > 0 ? context->argv[0] : "-";
     bool standard_output = bytes_equal(bytes_of_string(path), BYTES("-"));
-    struct record record = {.out = standard_output ? stdout : fopen(path, "we"), .spare = event_batch_create(RECORD_BATCH_EVENTS)};
+    struct record record = {.out = standard_output ? stdout : fopen(path, "we"),
+                            .spare = event_batch_create(RECORD_BATCH_EVENTS)};
     if (!record.out)
         error_set_errno(&error, errno, "cannot write %s", path);
     buffer_init(&record.line, (size_t)64 << 20);

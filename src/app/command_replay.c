@@ -115,8 +115,10 @@ static int replay_through(const struct command_context *context, struct bus *bus
 static int replay_to_stages(const struct command_context *context, struct error *error)
 {
     const struct config *config = context->config;
-    struct bus_log_options options = {
-        .directory = config->log_directory, .sync = config->sync, .segment_bytes = config->segment_bytes, .compress = config->compress};
+    struct bus_log_options options = {.directory = config->log_directory,
+                                      .sync = config->sync,
+                                      .segment_bytes = config->segment_bytes,
+                                      .compress = config->compress};
     struct bus *bus = config->replay_to_bus ? bus_log_open(&options, env_system(), error) : bus_memory_create();
     struct store *store = bus && config->replay_to_store ? store_sqlite_open(config->store_file, error) : NULL;
     int result = -1;

@@ -85,8 +85,8 @@ static int run_start_serve(struct run *run, struct error *error)
     if (!serve)
         return -1;
     __atomic_store_n(&run->serve, serve, __ATOMIC_RELEASE);
-    log_event(LOG_INFO, "ready", "live page on http://%s:%d/ (data in %s; Ctrl-C stops)", config->listen_address, serve_port(serve),
-              config->data);
+    log_event(LOG_INFO, "ready", "live page on http://%s:%d/ (data in %s; Ctrl-C stops)", config->listen_address,
+              serve_port(serve), config->data);
     return 0;
 }
 

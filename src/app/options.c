@@ -10,7 +10,10 @@
 #define STORED (PIPELINE | ON(TAIL) | ON(EXPORT) | ON(REBUILD) | ON(REPLAY))
 #define LIVE (PIPELINE | ON(RECORD))
 #define EVERY ((1u << COMMAND_COUNT) - 1)
-#define WITH_JSON (ON(CHECK) | ON(DOCTOR) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(VERSION))
+/* tail, replay, export and bench write JSON anyway; the flag says so outright. */
+#define WITH_JSON                                                                                                                \
+    (ON(BENCH) | ON(CHECK) | ON(DOCTOR) | ON(EXPORT) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(REPLAY) | ON(TAIL) |        \
+     ON(VERSION))
 
 /* In the order of their enums. */
 static const char *const query_choices[] = {"embedded", "spark", NULL};
@@ -171,7 +174,7 @@ const struct option options[] = {
      .key = "retention.size",
      .type = OPTION_SIZE,
      .offset = FIELD(retention_bytes),
-     .standard = "0",
+     .standard = "10GiB",
      .argument = "SIZE",
      .max = 1e18,
      .commands = PIPELINE,

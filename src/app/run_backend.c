@@ -133,7 +133,8 @@ static void write_rejected_by(struct buffer *out, const struct source_statistics
         if (statistics->rejected_by[reason] == 0)
             continue;
         struct bytes name = reject_reason_name((enum reject_reason)reason);
-        buffer_printf(out, "%s\"%.*s\":%llu", first ? "" : ",", BYTES_ARG(name), (unsigned long long)statistics->rejected_by[reason]);
+        buffer_printf(out, "%s\"%.*s\":%llu", first ? "" : ",", BYTES_ARG(name),
+                      (unsigned long long)statistics->rejected_by[reason]);
         first = false;
     }
     buffer_byte(out, '}');

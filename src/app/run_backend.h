@@ -12,7 +12,7 @@ struct run_backend {
     struct pipeline *pipeline; /* set once it has started */
     int64_t started_us;        /* monotonic */
     struct bus_reader *feed_reader;
-    uint64_t feed_offset;      /* where feed_reader stands */
+    uint64_t feed_offset; /* where feed_reader stands */
 };
 
 void run_backend_fill(struct run_backend *state, struct serve_backend *backend);

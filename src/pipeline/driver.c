@@ -12,9 +12,9 @@
 
 enum {
     DRIVER_SOURCE_MAX = 64,
-    DRIVER_LINK_MAX = 64,          /* open connections of one source */
-    DRIVER_LINES_A_TURN = 256,     /* of one file, before others get theirs */
-    DRIVER_BATCH_BYTES = 1 << 20,  /* given away when its frames take this much */
+    DRIVER_LINK_MAX = 64,         /* open connections of one source */
+    DRIVER_LINES_A_TURN = 256,    /* of one file, before others get theirs */
+    DRIVER_BATCH_BYTES = 1 << 20, /* given away when its frames take this much */
     DRIVER_BATCH_EVENTS = 1024,
 };
 
@@ -238,7 +238,8 @@ static int link_open(struct link *link, struct bytes address, struct error *erro
         return link_open_file(link, path, error);
     }
     if (bytes_start_with(address, BYTES("ws://")) && !driver->options.allow_plaintext && !net_url_is_loopback(address))
-        return error_set(error, "%.*s: plaintext is only for loopback; use wss://, or set DATAFLOW_ALLOW_PLAINTEXT for a test network",
+        return error_set(error,
+                         "%.*s: plaintext is only for loopback; use wss://, or set DATAFLOW_ALLOW_PLAINTEXT for a test network",
                          BYTES_ARG(address));
     link->socket = net_socket_connect(driver->loop, address, &socket_events, link, error);
     return link->socket ? 0 : -1;

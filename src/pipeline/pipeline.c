@@ -194,7 +194,8 @@ static bool group_append(struct pipeline *pipeline, const struct group *group)
         if (atomic_load(&pipeline->stopping)) {
             if (pipeline->indexer)
                 ledger_retract(&pipeline->ledger, pipeline->store_stage, group->events);
-            log_event(LOG_ERROR, "events_unwritten", "%llu events were received and not acknowledged", (unsigned long long)group->events);
+            log_event(LOG_ERROR, "events_unwritten", "%llu events were received and not acknowledged",
+                      (unsigned long long)group->events);
             return false;
         }
         usleep(RETRY_US);
@@ -299,7 +300,8 @@ static void *writer_run(void *context)
 
 /* ---- start and stop ---- */
 
-static int pipeline_prepare_sources(struct pipeline *pipeline, const struct pipeline_source *sources, size_t count, struct error *error)
+static int pipeline_prepare_sources(struct pipeline *pipeline, const struct pipeline_source *sources, size_t count,
+                                    struct error *error)
 {
     if (count > SOURCE_MAX) {
         for (size_t i = 0; i < count; i++)
@@ -369,7 +371,8 @@ static int pipeline_start_threads(struct pipeline *pipeline, struct error *error
     return 0;
 }
 
-struct pipeline *pipeline_start(const struct pipeline_options *options, const struct pipeline_source *sources, size_t count, struct error *error)
+struct pipeline *pipeline_start(const struct pipeline_options *options, const struct pipeline_source *sources, size_t count,
+                                struct error *error)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline) {

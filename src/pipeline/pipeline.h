@@ -20,13 +20,13 @@ struct pipeline;
 struct pipeline_options {
     const struct env *env;
     struct bus *bus;
-    struct store *store;              /* NULL: no store writer */
-    struct rejects *rejects;          /* NULL: counted only */
+    struct store *store;     /* NULL: no store writer */
+    struct rejects *rejects; /* NULL: counted only */
     const char *tls_ca_file;
     bool allow_plaintext;
-    double recording_speed;           /* 1: as recorded; 0: as fast as possible */
-    const char *demo_path;            /* what `recording:demo` plays */
-    struct bus_retention retention;   /* applied each minute; keep_from is filled in */
+    double recording_speed;            /* 1: as recorded; 0: as fast as possible */
+    const char *demo_path;             /* what `recording:demo` plays */
+    struct bus_retention retention;    /* applied each minute; keep_from is filled in */
     void (*on_durable)(void *context); /* new records are in the log; on the sequencer thread */
     void *context;
 };

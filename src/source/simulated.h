@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "source/source_internal.h"
 
-enum { SIMULATED_CALL_MAX = 65536, SIMULATED_RATE_MAX = 1000000 };
+enum { SIMULATED_CALL_MAX = 2048, SIMULATED_RATE_MAX = 1000000 };
 
 /* First member of a simulator's state. */
 struct simulated {

@@ -22,8 +22,10 @@ static int write_events(void **state)
     FILE *out = fdopen(file, "w");
     for (int i = 0; i < EVENTS; i++)
         fprintf(out,
-                "{\"schema\":1,\"id\":\"test:S%d-USDT:trade:%d\",\"source\":\"market\",\"timestamp\":\"2026-01-01T00:%02d:%02d.000000Z\","
-                "\"payload\":{\"kind\":\"trade\",\"exchange\":\"test\",\"symbol\":\"S%d-USDT\",\"price\":10.50,\"volume\":1,\"side\":\"buy\","
+                "{\"schema\":1,\"id\":\"test:S%d-USDT:trade:%d\",\"source\":\"market\",\"timestamp\":\"2026-01-01T00:%02d:%02d."
+                "000000Z\","
+                "\"payload\":{\"kind\":\"trade\",\"exchange\":\"test\",\"symbol\":\"S%d-USDT\",\"price\":10.50,\"volume\":1,"
+                "\"side\":\"buy\","
                 "\"trade_id\":%d}}\n",
                 i % 7, i, i / 60 % 60, i % 60, i % 7, i);
     fprintf(out, "this is no event\n");

@@ -1,5 +1,6 @@
 /* The simulated market: its statistics are those of markets, its rate is exact, and runs repeat.  Seeds are fixed, and
  * bounds are three standard errors or stated facts about markets, so that a test fails when the model breaks. */
+#include "source/simulated.h"
 #include "unit/source/source_test.h"
 
 #include "event/decimal.h"
@@ -273,9 +274,9 @@ static void test_a_late_tick_catches_up_in_pieces(void **state)
     (void)state;
     struct source_rig rig = start("simulated:market", 100000, 1);
     rig_input(&rig, SOURCE_TICK, BYTES(""), TEST_START_US + 2 * SECOND);
-    assert_int_equal(rig.output.batch->count, 65536);
+    assert_int_equal(rig.output.batch->count, SIMULATED_CALL_MAX);
     assert_int_equal(rig.output.wake_at_us, TEST_START_US + 2 * SECOND);
-    size_t count = 65536;
+    size_t count = SIMULATED_CALL_MAX;
     while (rig.output.wake_at_us <= TEST_START_US + 2 * SECOND) {
         rig_input(&rig, SOURCE_TICK, BYTES(""), TEST_START_US + 2 * SECOND);
         count += rig.output.batch->count;
