@@ -268,13 +268,23 @@ static struct live_client *add_client(struct serve_live *live)
     return client;
 }
 
+/* Before a subscription changes: what it brings begins where the feed of the others stands, at the end of the log. */
+static void catch_up(struct serve_live *live)
+{
+    int tries = 16; /* what comes faster than it can be read is not waited for */
+    do
+        live_feed_read(live);
+    while (live->round_events >= LIVE_EVENTS_A_ROUND && --tries > 0);
+}
+
 /* Topics (and windows) that were not subscribed to before get what is there. */
 static void start_topics(struct live_client *client, unsigned topics, size_t first_window)
 {
     struct serve_live *live = client->live;
     if (topics & 1u << SERVE_STATUS && make_status(live))
         live_client_send_status(client);
-    live_feed_read(live); /* the others' feed catches up, and ours begins where the backlog ends */
+    if (live->offset == UINT64_MAX)
+        live_feed_read(live); /* nobody listened: the feed begins here */
     live_feed_backlog(client, topics, first_window);
     flush(client);
     serve_live_notify(live);
@@ -310,6 +320,7 @@ static void subscribe(struct live_client *client, struct bytes message)
     struct error error = {"out of memory"};
     if (before)
         *before = *now;
+    catch_up(client->live);
     if (!before || serve_subscription_parse(now, message, &error) != 0) {
         free(before);
         send_error(client, error.text);
@@ -367,6 +378,7 @@ void serve_live_stream(struct serve_live *live, struct net_request *request, str
         net_respond(request, &(struct net_reply){.status = 503});
         return;
     }
+    catch_up(live);
     client->subscription = *subscription;
     client->stream = net_respond_stream(request, "text/event-stream", on_stream_gone, client);
     if (!client->stream) {

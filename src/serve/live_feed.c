@@ -89,11 +89,11 @@ void live_feed_read(struct serve_live *live)
     live->wanted = 0;
     for (struct live_client *client = live->clients; client; client = client->next)
         live->wanted |= client->subscription.topics;
+    live->round_events = 0;
     if (!(live->wanted & ~(1u << SERVE_STATUS))) {
         live->offset = UINT64_MAX;
         return;
     }
-    live->round_events = 0;
     backend->feed(backend->context, &live->offset, 0, give, live);
     if (live->round_events >= LIVE_EVENTS_A_ROUND) {
         live->dirty = true;
