@@ -168,11 +168,17 @@ static bool is_bare(struct bytes line)
     return bytes_start_with(line, BYTES("{\"stream\":")) || bytes_start_with(line, BYTES("{\"e\":"));
 }
 
+/* A close without a reason has no `frame`, but begins as all recorded lines do. */
+static bool may_be_recorded(struct bytes line)
+{
+    return !is_bare(line) && (recording_line_is_likely(line) || bytes_start_with(line, BYTES("{\"received\":")));
+}
+
 static void take_line(struct normalize *normalize, struct bytes line)
 {
     if (line.length == 0)
         normalize->counts.blank++;
-    else if (is_bare(line) || !recording_line_is_likely(line) || !take_recorded(normalize, line))
+    else if (!may_be_recorded(line) || !take_recorded(normalize, line))
         add_input(normalize, line, TIME_UNKNOWN);
 }
 

@@ -32,12 +32,12 @@ static void test_golden(void **state)
     tsv_each(TEST_DATA "/event/timestamps.tsv", 3, 400, check_row);
 }
 
-/* Every day from 1970 to 9999, against the C library. */
+/* Every day of the 400 years after which the calendar repeats, then every 97th up to the year 9999, against the C library. */
 static void test_every_day(void **state)
 {
     (void)state;
     const int64_t day_us = 86400LL * 1000000;
-    for (int64_t time_us = TIME_MIN; time_us <= TIME_MAX; time_us += day_us) {
+    for (int64_t time_us = TIME_MIN; time_us <= TIME_MAX; time_us += time_us < 146097 * day_us ? day_us : 97 * day_us) {
         char expected[40], text[TIMESTAMP_LENGTH];
         time_t seconds = time_us / 1000000;
         struct tm parts;
