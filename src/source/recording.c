@@ -38,6 +38,7 @@ struct recording_state {
     struct player players[PLAYER_MAX];
     size_t player_count;
     int64_t round;
+    int64_t clock_us;            /* time of the last line, of the recording */
     bool started;                /* `round` holds */
     struct source_output output; /* of the players; shares the driver's batch */
 };
@@ -54,6 +55,7 @@ struct play {
 
 static int recording_init(struct source *source, struct error *error)
 {
+    ((struct recording_state *)source->state)->clock_us = TIME_UNKNOWN;
     if (source->options.argument.length == 0)
         return error_set(error, "recording: no file was named: use recording:FILE");
     if (source->options.round_length_us != 0 && source->options.round_length_us < ROUND_MIN_US)
@@ -242,14 +244,20 @@ static struct player *find_player(struct play *play, struct bytes spec, enum rej
 
 /* ---- lines ---- */
 
-/* Which round the line belongs to and how far its times move.  False: a looping recording needs times, and it has none. */
-static bool find_round(struct play *play, int64_t received_us, int64_t now_us)
+/* The line's own time, or that of the line before it, or that of the driver; then which round it belongs to and how far
+ * its times move.  False: no time is known. */
+static bool find_time(struct play *play, int64_t received_us, int64_t now_us)
 {
     const struct source_options *options = &play->source->options;
+    if (received_us == TIME_UNKNOWN)
+        received_us = play->state->clock_us;
+    if (received_us == TIME_UNKNOWN && options->round_length_us == 0)
+        received_us = now_us;
+    if (received_us == TIME_UNKNOWN || (options->round_length_us != 0 && now_us == TIME_UNKNOWN))
+        return false;
+    play->now_us = play->state->clock_us = received_us;
     if (options->round_length_us == 0)
         return true;
-    if (received_us == TIME_UNKNOWN || now_us == TIME_UNKNOWN)
-        return false;
     /* Robust against a driver that is late by less than a round: the line's place in the round is known. */
     int64_t begin_us = now_us - (received_us - options->recording_start_us);
     int64_t round = begin_us / options->round_length_us - (begin_us % options->round_length_us < 0);
@@ -301,10 +309,9 @@ static void recording_frame(struct play *play, const struct source_input *input)
     bool over = source_is_over(play->source);
     struct recording_line line;
     enum reject_reason reason = recording_line_parse(input->frame, &play->output->batch->arena, &line);
-    if (reason == REJECT_NONE && !find_round(play, line.received_us, input->now_us))
+    if (reason == REJECT_NONE && !find_time(play, line.received_us, input->now_us))
         reason = REJECT_NO_TIME;
     if (reason == REJECT_NONE && !over) {
-        play->now_us = line.received_us == TIME_UNKNOWN ? input->now_us : line.received_us;
         play_line(play, &line, input->frame);
         return;
     }

@@ -23,7 +23,8 @@ static void play(struct bytes text, int64_t round_length_us, int64_t now_us)
         for (size_t i = 0; i < output.batch->count; i++)
             event_write(&output.batch->events[i], &json);
         buffer_release(&json);
-        now_us += 1000000;
+        if (now_us != TIME_UNKNOWN)
+            now_us += 1000000;
     }
     source_destroy(source);
     event_batch_destroy(output.batch);

@@ -193,6 +193,21 @@ static void test_the_recorded_clock_counts(void **state)
     rig_release(&rig);
 }
 
+static void test_lines_without_a_time_follow_the_one_before(void **state)
+{
+    (void)state;
+    struct source_rig rig = play_rig(0);
+    struct bytes untimed = BYTES("{\"source\":\"simulated:chat\",\"frame\":\"{\\\"schema\\\":1,\\\"id\\\":\\\"twitch:1\\\","
+                                 "\\\"source\\\":\\\"twitch\\\",\\\"timestamp\\\":\\\"2021-10-12T00:24:00Z\\\",\\\"payload\\\":"
+                                 "{\\\"kind\\\":\\\"message\\\",\\\"channel\\\":\\\"c\\\",\\\"message\\\":\\\"x\\\"}}\"}");
+    rig_input(&rig, SOURCE_FRAME, untimed, TIME_UNKNOWN);
+    assert_int_equal(rig.output.rejects[0].reason, REJECT_NO_TIME);
+    play_trade(&rig, 1, 10, SECOND, TEST_START_US);
+    rig_input(&rig, SOURCE_FRAME, untimed, TEST_START_US);
+    assert_int_equal(rig_event(&rig, 0)->received_us, RECORDED_US + SECOND);
+    rig_release(&rig);
+}
+
 static void test_connections_follow_the_recording(void **state)
 {
     (void)state;
@@ -367,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_many_values_need_no_stack),
         cmocka_unit_test(test_lines_are_written),
         cmocka_unit_test(test_the_recorded_clock_counts),
+        cmocka_unit_test(test_lines_without_a_time_follow_the_one_before),
         cmocka_unit_test(test_connections_follow_the_recording),
         cmocka_unit_test(test_foreign_lines_are_refused),
         cmocka_unit_test(test_sources_are_bounded),
