@@ -19,7 +19,7 @@ struct env {
     int (*unlink)(const struct env *env, const char *path);
     int (*rename)(const struct env *env, const char *from, const char *to);
     int (*sync_directory)(const struct env *env, const char *path); /* fsync: makes its entries durable */
-    void *context; /* for tests */
+    void *context;                                                  /* for tests */
 };
 
 const struct env *env_system(void);

@@ -113,9 +113,18 @@ int sqlite_run(sqlite3_stmt *statement)
     return code == SQLITE_DONE ? 0 : -1;
 }
 
+/* SQLite rolls back by itself after some errors.  Where it has not, this does; without memory even that may fail, and is
+ * done before the next transaction. */
+static void roll_back(struct sqlite_store *sqlite)
+{
+    if (!sqlite3_get_autocommit(sqlite->writer))
+        sqlite_run(sqlite->statements[SQL_ROLLBACK]);
+}
+
 int sqlite_begin(struct sqlite_store *sqlite, struct error *error)
 {
     pthread_mutex_lock(&sqlite->write_lock);
+    roll_back(sqlite);
     sqlite->counters.index_rows = atomic_load(&sqlite->index_rows);
     sqlite->counters.documents = atomic_load(&sqlite->documents);
     if (sqlite_run(sqlite->statements[SQL_BEGIN]) == 0)
@@ -147,8 +156,7 @@ int sqlite_end(struct sqlite_store *sqlite, int result, struct error *error)
     if (result == 0)
         result = commit(sqlite, error);
     if (result < 0) {
-        /* SQLite has rolled back by itself after some errors; then this fails and changes nothing. */
-        sqlite_run(sqlite->statements[SQL_ROLLBACK]);
+        roll_back(sqlite);
         sqlite_forget_caches(sqlite);
     }
     pthread_mutex_unlock(&sqlite->write_lock);
@@ -232,24 +240,33 @@ static int check_file(struct sqlite_store *sqlite, struct error *error)
     return 1;
 }
 
-/* In a transaction that begins with a second look at the file: another process may have made the tables meanwhile. */
-static int create_tables(struct sqlite_store *sqlite, struct error *error)
+/* A second look at the file first: another process may have made the tables meanwhile. */
+static int create_within_transaction(struct sqlite_store *sqlite, struct error *error)
 {
-    if (execute(sqlite, sqlite->writer, "BEGIN IMMEDIATE", error) < 0)
-        return -1;
     int state = check_file(sqlite, error);
-    if (state < 0 || (state == 0 && execute(sqlite, sqlite->writer, schema, error) < 0))
+    if (state != 0)
+        return state < 0 ? -1 : 0;
+    if (execute(sqlite, sqlite->writer, schema, error) < 0)
         return -1;
-    for (size_t c = 0; c < STORE_COLLECTION_COUNT && state == 0; c++) {
+    for (size_t c = 0; c < STORE_COLLECTION_COUNT; c++) {
         char text[1024];
         snprintf(text, sizeof text, document_schema, sqlite_collection_tables[c]);
         if (execute(sqlite, sqlite->writer, text, error) < 0)
             return -1;
     }
     char stamp[96];
-    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", SQLITE_APPLICATION_ID,
-             SCHEMA_VERSION);
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", SQLITE_APPLICATION_ID, SCHEMA_VERSION);
     return execute(sqlite, sqlite->writer, stamp, error);
+}
+
+/* After an error the transaction is still open. */
+static int create_tables(struct sqlite_store *sqlite, struct error *error)
+{
+    if (execute(sqlite, sqlite->writer, "BEGIN IMMEDIATE", error) < 0)
+        return -1;
+    if (create_within_transaction(sqlite, error) < 0)
+        return -1;
+    return execute(sqlite, sqlite->writer, "COMMIT", error);
 }
 
 static int open_writer(struct sqlite_store *sqlite, struct error *error)
@@ -313,6 +330,30 @@ static int load_counters(struct sqlite_store *sqlite, struct error *error)
     atomic_store(&sqlite->index_rows, index_rows);
     atomic_store(&sqlite->documents, documents);
     return 0;
+}
+
+/* By SQLite's own way to make a database empty, which also works on a damaged one.  A crash on the way leaves an empty file,
+ * in which the next opening makes the tables.  Both locks are held, for there is a moment without tables. */
+static int sqlite_clear(struct store *store, struct error *error)
+{
+    struct sqlite_store *sqlite = sqlite_of(store);
+    pthread_mutex_lock(&sqlite->write_lock);
+    pthread_mutex_lock(&sqlite->read_lock);
+    roll_back(sqlite);
+    sqlite3_db_config(sqlite->writer, SQLITE_DBCONFIG_RESET_DATABASE, 1, NULL);
+    int result = sqlite3_exec(sqlite->writer, "VACUUM", NULL, NULL, NULL) == SQLITE_OK
+                     ? 0
+                     : sqlite_fail(sqlite, sqlite->writer, error, "clearing it");
+    sqlite3_db_config(sqlite->writer, SQLITE_DBCONFIG_RESET_DATABASE, 0, NULL);
+    if (result == 0)
+        result = create_tables(sqlite, error);
+    if (result == 0)
+        result = load_counters(sqlite, error);
+    roll_back(sqlite); /* what could not be made */
+    sqlite_forget_caches(sqlite);
+    pthread_mutex_unlock(&sqlite->read_lock);
+    pthread_mutex_unlock(&sqlite->write_lock);
+    return result;
 }
 
 static const struct store_class sqlite_class = {

@@ -116,7 +116,6 @@ void sqlite_forget_caches(struct sqlite_store *sqlite);
 /* sqlite_remove.c */
 int sqlite_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
 int sqlite_erase_user(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
-int sqlite_clear(struct store *store, struct error *error);
 
 /* sqlite_query.c */
 int sqlite_position(struct store *store, struct bytes reader, uint64_t *next_offset, struct error *error);

@@ -1,4 +1,4 @@
-/* Removal: retention, erasure, clearing.
+/* Removal: retention and erasure.
  *
  * Retention goes slab by slab through the offsets that are no longer in the log and, for each key, over the time
  * range that the slab's extent names: an exact removal without a scan of the whole index.  Each step is a
@@ -254,23 +254,4 @@ int sqlite_retain(struct store *store, int64_t older_than_us, uint64_t first_off
         while (removed == DOCUMENTS_A_STEP);
     }
     return first_offset > 0 ? retain_rows(sqlite, sqlite_offset_of(first_offset), error) : 0;
-}
-
-int sqlite_clear(struct store *store, struct error *error)
-{
-    struct sqlite_store *sqlite = sqlite_of(store);
-    if (sqlite_begin(sqlite, error) < 0)
-        return -1;
-    int result = 0;
-    static const char *const tables[] = {"events", "keys", "extents", "positions"};
-    char text[64];
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0] + STORE_COLLECTION_COUNT && result == 0; i++) {
-        const size_t fixed = sizeof tables / sizeof tables[0];
-        snprintf(text, sizeof text, "DELETE FROM %s", i < fixed ? tables[i] : sqlite_collection_tables[i - fixed]);
-        if (sqlite3_exec(sqlite->writer, text, NULL, NULL, NULL) != SQLITE_OK)
-            result = sqlite_fail(sqlite, sqlite->writer, error, "clearing it");
-    }
-    sqlite->counters = (struct sqlite_counters){0};
-    sqlite_forget_caches(sqlite);
-    return sqlite_end(sqlite, result, error);
 }

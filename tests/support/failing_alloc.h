@@ -43,14 +43,14 @@ static inline bool failing_alloc_disarm(void)
     return atomic_exchange(&failing_alloc.struck, false);
 }
 
-/* Does `attempt` again and again, failing its first, second, third … allocation, until none is left to fail.  `attempt`
- * returns true if all went well, and cleans up after itself either way.  Returns how many allocations it makes; 0 also if
- * an attempt without a failure did not go well. */
-static inline size_t failing_alloc_each(bool (*attempt)(void *context), void *context)
+/* Does `attempt` again and again, failing its first allocation, then the one `step` behind it, and so on, until none is left
+ * to fail.  `attempt` returns true if all went well, and cleans up after itself either way.  Returns how many allocations
+ * it makes, up to a step less; 0 also if an attempt without a failure did not go well. */
+static inline size_t failing_alloc_some(bool (*attempt)(void *context), void *context, size_t step)
 {
     size_t allocations = 0;
     for (int lasting = 0; lasting < 2; lasting++) {
-        for (size_t nth = 1;; nth++) {
+        for (size_t nth = 1;; nth += step) {
             failing_alloc_arm(nth, lasting == 1);
             bool well = attempt(context);
             if (!failing_alloc_disarm()) {
@@ -62,6 +62,12 @@ static inline size_t failing_alloc_each(bool (*attempt)(void *context), void *co
         }
     }
     return allocations;
+}
+
+/* Every allocation in turn. */
+static inline size_t failing_alloc_each(bool (*attempt)(void *context), void *context)
+{
+    return failing_alloc_some(attempt, context, 1);
 }
 
 void *__real_malloc(size_t size);

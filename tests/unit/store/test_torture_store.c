@@ -149,6 +149,15 @@ static bool attempt_retain(void *context)
     return well;
 }
 
+static bool attempt_clear(void *context)
+{
+    struct endurance *endurance = context;
+    struct error error = {""};
+    bool well = store_clear(endurance->store, &error) == 0;
+    assert_true(well || error.text[0]);
+    return well;
+}
+
 /* ---- tests ---- */
 
 static void torture(struct store *store, size_t least)
@@ -164,13 +173,19 @@ static void torture(struct store *store, size_t least)
     struct store_info info;
     store_info(store, &info);
     assert_int_equal(info.index_rows, 0);
+    failing_alloc_some(attempt_clear, &endurance, 23); /* thousands, each after a VACUUM */
+    endurance.writes = 0;
+    check_state(&endurance);
+    for (int i = 0; i < 3; i++, endurance.writes++)
+        assert_int_equal(write_next(&endurance, &error), 0);
+    check_state(&endurance);
     store_destroy(store);
 }
 
 static void test_open(void **state)
 {
     (void)state;
-    assert_true(failing_alloc_each(attempt_open, NULL) > 50);
+    assert_true(failing_alloc_some(attempt_open, NULL, 3) > 50);
 }
 
 static void test_sqlite(void **state)
