@@ -321,7 +321,8 @@ static int client_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         return established(socket, wsi);
     case LWS_CALLBACK_CLIENT_RECEIVE:
-        return net_socket_receive(socket, in, length);
+        net_socket_receive(socket, in, length);
+        return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
         socket->heard_us = env_system()->monotonic_us(env_system());
         return 0;

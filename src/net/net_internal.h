@@ -120,7 +120,7 @@ void net_socket_finish(struct net_socket *socket);
 void net_socket_abort(struct net_socket *socket);
 void net_socket_explain(struct net_socket *socket, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Bodies of the libwebsockets callbacks; a non-zero return makes the library close. */
-int net_socket_receive(struct net_socket *socket, const char *data, size_t length);
+void net_socket_receive(struct net_socket *socket, const char *data, size_t length);
 int net_socket_writable(struct net_socket *socket);
 void net_socket_peer_close(struct net_socket *socket, const unsigned char *payload, size_t length);
 

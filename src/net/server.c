@@ -119,11 +119,12 @@ static int websocket_callback(struct net_connection *connection, enum lws_callba
     struct net_socket *socket = connection->socket;
     if (reason == LWS_CALLBACK_ESTABLISHED)
         return socket_open(connection);
-    if (!socket)
-        return -1;
+    if (!socket) /* aborted, and the connection dies soon; see refuse_message for why reading never fails */
+        return reason == LWS_CALLBACK_RECEIVE ? 0 : -1;
     switch (reason) {
     case LWS_CALLBACK_RECEIVE:
-        return net_socket_receive(socket, in, length);
+        net_socket_receive(socket, in, length);
+        return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return net_socket_writable(socket);
     case LWS_CALLBACK_RECEIVE_PONG:

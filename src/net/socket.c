@@ -132,15 +132,16 @@ void net_socket_abort(struct net_socket *socket)
 
 /* ---- receiving ---- */
 
-static int refuse_message(struct net_socket *socket)
+/* Says goodbye when there is room to; what still comes is dropped.  The receiving callback must not fail: libwebsockets
+ * 4.1 reads on after that, behind the end of its buffer. */
+static void refuse_message(struct net_socket *socket)
 {
-    static char text[] = "message too large";
     net_socket_explain(socket, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "a message of more than %zu bytes", socket->message_max);
     socket->state = NET_SOCKET_CLOSING;
+    drop_queue(socket);
     buffer_release(&socket->partial);
     net_timer_set(socket->deadline, monotonic_us() + NET_CLOSE_TIMEOUT_US);
-    lws_close_reason(socket->wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, (unsigned char *)text, sizeof text - 1);
-    return -1;
+    lws_callback_on_writable(socket->wsi);
 }
 
 static void deliver(struct net_socket *socket, struct bytes message)
@@ -151,23 +152,27 @@ static void deliver(struct net_socket *socket, struct bytes message)
         socket->events->on_message(socket->context, message);
 }
 
-int net_socket_receive(struct net_socket *socket, const char *data, size_t length)
+void net_socket_receive(struct net_socket *socket, const char *data, size_t length)
 {
     if (socket->state != NET_SOCKET_OPEN)
-        return 0;
+        return;
     lws_validity_confirmed(socket->wsi);
     socket->heard_us = monotonic_us();
     bool final = lws_is_final_fragment(socket->wsi);
     struct bytes part = bytes_of(data, length);
-    if (socket->partial.length + length > socket->message_max)
-        return refuse_message(socket);
+    if (socket->partial.length + length > socket->message_max) {
+        refuse_message(socket);
+        return;
+    }
     if (final && socket->partial.length == 0) {
         deliver(socket, part);
-        return 0;
+        return;
     }
     buffer_append(&socket->partial, part);
-    if (socket->partial.failed)
-        return refuse_message(socket);
+    if (socket->partial.failed) {
+        refuse_message(socket);
+        return;
+    }
     if (final) {
         deliver(socket, buffer_bytes(&socket->partial));
         /* What a rare large message took is not kept. */
@@ -176,7 +181,6 @@ int net_socket_receive(struct net_socket *socket, const char *data, size_t lengt
         else
             buffer_reset(&socket->partial);
     }
-    return 0;
 }
 
 void net_socket_peer_close(struct net_socket *socket, const unsigned char *payload, size_t length)
