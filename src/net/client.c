@@ -305,8 +305,8 @@ static int client_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
         return 0; /* of the context, or of no interest: there may be no wsi behind it */
     }
     struct net_socket *socket = lws_get_opaque_user_data(wsi);
-    if (!socket)
-        return reason == LWS_CALLBACK_CLIENT_RECEIVE || reason == LWS_CALLBACK_CLIENT_WRITEABLE ? -1 : 0;
+    if (!socket) /* let go; reading never fails, see refuse_message */
+        return reason == LWS_CALLBACK_CLIENT_WRITEABLE ? -1 : 0;
     assert(socket->magic == NET_SOCKET_MAGIC);
     switch (reason) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
