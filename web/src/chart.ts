@@ -108,7 +108,7 @@ export class ChartCard {
         this.legend.insertBefore(item, this.legend.children[index] ?? null);
         this.legendRows.set(series, row);
       }
-      setText(row.price, formatPrice(series.lastPrice, decimals));
+      setText(row.price, series.traded ? formatPrice(series.lastPrice, decimals) : "");
       setText(row.rate, formatRate(series.rate.perSecond(nowMs)));
       setText(row.volume, series.traded ? `vol ${formatShort(series.volumeSince(this.fromMs, this.toMs))}` : quoteText(series, decimals));
     });
@@ -146,11 +146,13 @@ export class ChartCard {
     const quiet = cssColor("muted");
     const grid = {stroke: cssColor("grid"), width: 1};
     const volumeBars = uPlot.paths.bars?.({size: [0.9, 8], align: 1});
+    const steps = uPlot.paths.stepped?.({align: 1}); // a price holds until the next
     const lines = this.state.series.map((series): uPlot.Series => ({
-      stroke: cssColor(colorName(series)), width: 1.5, points: {show: false},
+      stroke: cssColor(colorName(series)), width: 1.5, points: {show: isAlone, size: 4}, ...(steps && {paths: steps}),
     }));
-    const bars: uPlot.Series = {scale: "volume", fill: cssColor("volume"), width: 0, points: {show: false}};
-    if (volumeBars) bars.paths = volumeBars;
+    const bars: uPlot.Series = {
+      scale: "volume", fill: cssColor("volume"), width: 0, points: {show: false}, ...(volumeBars && {paths: volumeBars}),
+    };
     return new uPlot({
       ...this.size(),
       padding: [8, 0, 0, 8],
@@ -158,7 +160,7 @@ export class ChartCard {
       cursor: {y: false, drag: {x: false, y: false}, points: {show: false}, sync: {key: "market"}},
       scales: {
         x: {time: true, range: () => [this.fromMs / 1000, this.toMs / 1000]},
-        y: {range: (_, low, high) => priceRange(low, high)},
+        y: {range: (_, low, high) => priceRange(low, high, this.state.decimals)},
         volume: {range: (_, __, high) => [0, Math.max(high ?? 0, 1e-12) * 4]},
       },
       axes: [
@@ -204,20 +206,26 @@ function quoteText(series: Series, decimals: number): string {
   return `bid ${formatPrice(series.bid, decimals)}  ask ${formatPrice(series.ask, decimals)}`;
 }
 
+// A line needs two prices; one alone is drawn as a point.
+function isAlone(plot: uPlot, index: number): boolean {
+  return (plot.data[index] ?? []).filter((price) => typeof price === "number").length === 1;
+}
+
 // An exchange has one colour in all charts.
 function colorName(series: Series): string {
   return `series-${(series.colorIndex % colorCount) + 1}`;
 }
 
-// Room above for the line and below for the volume bars; a flat price gets a range as well.
-function priceRange(low: number | null, high: number | null): [number, number] {
+// Room above for the line and below for the volume bars; a flat price gets a range of a few of its last digits.
+function priceRange(low: number | null, high: number | null, decimals: number): [number, number] {
   if (low === null || high === null) return [0, 1];
-  const height = high - low || Math.abs(high) * 1e-4 || 1;
+  const height = Math.max(high - low, 4 * 10 ** -decimals);
   return [low - height * 0.35, high + height * 0.1];
 }
 
 // The lowest part belongs to the volume and, beside it, to the time's labels.
 function axisPrices(splits: number[], step: number, low: number, high: number): string[] {
   const decimals = Math.max(0, Math.min(8, Math.ceil(-Math.log10(step) - 1e-9)));
-  return splits.map((value) => (value < low + (high - low) * 0.1 ? "" : formatPrice(value, decimals)));
+  const labels = splits.map((value) => (value < low + (high - low) * 0.1 ? "" : formatPrice(value, decimals)));
+  return labels.map((label, index) => (label === labels[index - 1] ? "" : label));
 }

@@ -94,6 +94,15 @@ export class Series {
     return this.numbers[slot] === number ? this.prices[slot] : undefined;
   }
 
+  // The price that was in force when the bucket began; undefined if it is older than what is kept.
+  priceBefore(number: number): number | undefined {
+    for (let earlier = number - 1; earlier > number - bucketCount; earlier--) {
+      const price = this.priceAt(earlier);
+      if (price !== undefined) return price;
+    }
+    return undefined;
+  }
+
   volumeAt(number: number): number {
     const slot = number % bucketCount;
     return this.numbers[slot] === number ? (this.volumes[slot] as number) : 0;
@@ -130,6 +139,10 @@ export class SymbolState {
     return leader;
   }
 
+  get traded(): boolean {
+    return this.series.some((series) => series.traded);
+  }
+
   seriesOf(exchange: string, colorIndex: number): Series | undefined {
     let found = this.series.find((series) => series.exchange === exchange);
     if (!found && this.series.length < keptExchanges) {
@@ -160,7 +173,7 @@ export class SymbolState {
       times.push(startMs / 1000);
       let volume = 0;
       this.series.forEach((series, index) => {
-        const price = series.priceAt(number);
+        const price = series.priceAt(number) ?? (number === first && !inGap ? series.priceBefore(first) : undefined);
         (prices[index] as (number | null | undefined)[]).push(price ?? (inGap ? null : undefined));
         volume += series.volumeAt(number);
       });

@@ -75,7 +75,7 @@ export class MarketView {
   private arrange(): number {
     const matching = [...this.model.symbols.values()]
       .filter((state) => state.series.length > 0 && state.symbol.toLowerCase().includes(this.filter))
-      .sort((first, second) => (first.symbol < second.symbol ? -1 : 1));
+      .sort((first, second) => Number(second.traded) - Number(first.traded) || (first.symbol < second.symbol ? -1 : 1));
     const wanted = matching.slice(0, shownCharts);
     for (const [state, shown] of this.shown) {
       if (wanted.includes(state)) continue;

@@ -102,6 +102,16 @@ test("trades fall into half seconds; the last price and its direction follow eve
   assert.equal(state.change(start, start + 1000), 99 / 101 - 1);
 });
 
+test("the line begins with the price in force, but not after a gap", () => {
+  const market = new MarketModel();
+  market.add(trade(0, 100), arrival(start));
+  market.add(trade(5000, 101), arrival(start + 5000));
+  const state = market.symbols.get("BTC-USDT")!;
+  assert.deepEqual(state.window(start + 4000, start + 5000).prices, [[100, undefined, 101]]);
+  state.addGap({fromMs: start + 1000, toMs: start + 4400, text: ""});
+  assert.deepEqual(state.window(start + 4000, start + 5000).prices, [[null, undefined, 101]]);
+});
+
 test("quotes draw the middle until the first trade", () => {
   const market = new MarketModel();
   const quote = {kind: "quote", price: undefined, metadata: {bid: 99, ask: 101.5}};
