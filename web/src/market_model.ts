@@ -94,9 +94,9 @@ export class Series {
     return this.numbers[slot] === number ? this.prices[slot] : undefined;
   }
 
-  // The price that was in force when the bucket began; undefined if it is older than what is kept.
-  priceBefore(number: number): number | undefined {
-    for (let earlier = number - 1; earlier > number - bucketCount; earlier--) {
+  // The price that was in force when the bucket began; undefined if it is older than what is kept or than `since`.
+  priceBefore(number: number, since: number): number | undefined {
+    for (let earlier = number - 1; earlier > Math.max(since, number - bucketCount); earlier--) {
       const price = this.priceAt(earlier);
       if (price !== undefined) return price;
     }
@@ -163,6 +163,7 @@ export class SymbolState {
   window(fromMs: number, toMs: number): Window {
     const first = Math.floor(fromMs / bucketMs);
     const last = Math.floor(toMs / bucketMs);
+    const lastGapMs = Math.max(...this.gaps.filter((gap) => gap.fromMs < fromMs).map((gap) => gap.toMs));
     const gaps = this.gaps.filter((gap) => gap.fromMs <= toMs && gap.toMs >= fromMs);
     const times: number[] = [];
     const volumes: number[] = [];
@@ -173,7 +174,7 @@ export class SymbolState {
       times.push(startMs / 1000);
       let volume = 0;
       this.series.forEach((series, index) => {
-        const price = series.priceAt(number) ?? (number === first && !inGap ? series.priceBefore(first) : undefined);
+        const price = series.priceAt(number) ?? (number === first && !inGap ? series.priceBefore(first, Math.floor(lastGapMs / bucketMs)) : undefined);
         (prices[index] as (number | null | undefined)[]).push(price ?? (inGap ? null : undefined));
         volume += series.volumeAt(number);
       });

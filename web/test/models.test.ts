@@ -108,6 +108,8 @@ test("the line begins with the price in force, but not after a gap", () => {
   market.add(trade(5000, 101), arrival(start + 5000));
   const state = market.symbols.get("BTC-USDT")!;
   assert.deepEqual(state.window(start + 4000, start + 5000).prices, [[100, undefined, 101]]);
+  state.addGap({fromMs: start + 1000, toMs: start + 2000, text: ""});
+  assert.deepEqual(state.window(start + 4000, start + 5000).prices, [[undefined, undefined, 101]]);
   state.addGap({fromMs: start + 1000, toMs: start + 4400, text: ""});
   assert.deepEqual(state.window(start + 4000, start + 5000).prices, [[null, undefined, 101]]);
 });
