@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -50,14 +51,16 @@ static void make_frame(struct market *market, struct random *random, int64_t tim
 {
     market->price *= 1 + 0.0002 * random_normal(random);
     int64_t trades = random_unit(random) < 0.7 ? 1 : 1 + (int64_t)random_below(random, 5);
+    double quantity = floor(random_exponential(random, 50) * 1000 + 1) / 1000;
+    const char *buyer_is_maker = random_unit(random) < 0.5 ? "true" : "false";
+    int64_t first_trade_id = market->trade_id + 1;
+    market->trade_id += trades;
     market->aggregate_id++;
     buffer_printf(out,
-                  "{\"stream\":\"%s@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"E\":%lld,\"s\":\"%s\",\"a\":%lld,\"p\":\"%.8f\","
-                  "\"q\":\"%.8f\",\"f\":%lld,\"l\":%lld,\"T\":%lld,\"m\":%s,\"M\":true}}\n",
-                  market->lower, (long long)time_ms + 1, market->upper, (long long)market->aggregate_id, market->price,
-                  floor(random_exponential(random, 50) * 1000 + 1) / 1000, (long long)market->trade_id + 1,
-                  (long long)(market->trade_id + trades), (long long)time_ms, random_unit(random) < 0.5 ? "true" : "false");
-    market->trade_id += trades;
+                  "{\"stream\":\"%s@aggTrade\",\"data\":{\"e\":\"aggTrade\",\"E\":%" PRId64 ",\"s\":\"%s\",\"a\":%" PRId64
+                  ",\"p\":\"%.8f\",\"q\":\"%.8f\",\"f\":%" PRId64 ",\"l\":%" PRId64 ",\"T\":%" PRId64 ",\"m\":%s,\"M\":true}}\n",
+                  market->lower, time_ms + 1, market->upper, market->aggregate_id, market->price, quantity, first_trade_id,
+                  market->trade_id, time_ms, buyer_is_maker);
 }
 
 static int write_frames(int file, const struct bench_run *run, uint64_t events, struct error *error)

@@ -121,6 +121,7 @@ struct bytes reject_reason_name(enum reject_reason reason)
         [REJECT_INVALID_UTF8] = BYTES("invalid_utf8"),
         [REJECT_TOO_LONG] = BYTES("too_long"),
         [REJECT_NO_MEMORY] = BYTES("no_memory"),
+        [REJECT_MALFORMED_LINE] = BYTES("malformed_line"),
     };
     assert(reason < REJECT_REASON_COUNT);
     return names[reason];

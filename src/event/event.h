@@ -145,6 +145,7 @@ enum reject_reason {
     REJECT_INVALID_UTF8,
     REJECT_TOO_LONG,
     REJECT_NO_MEMORY,
+    REJECT_MALFORMED_LINE, /* no line of IRC */
     REJECT_REASON_COUNT
 };
 struct bytes reject_reason_name(enum reject_reason reason);

@@ -8,7 +8,7 @@
 struct parser {
     yyjson_alc memory;
     struct event *event;
-    struct buffer *unknown; /* payload fields beyond the known ones */
+    struct buffer unknown; /* payload fields beyond the known ones */
     yyjson_val *payload;
 };
 
@@ -195,12 +195,12 @@ static enum reject_reason keep_unknown(struct parser *parser, struct bytes name,
     enum reject_reason reason = read_json(parser, value, &text);
     if (reason != REJECT_NONE)
         return reason;
-    if (parser->unknown->length > 0)
-        buffer_byte(parser->unknown, ',');
-    buffer_json_string(parser->unknown, name);
-    buffer_byte(parser->unknown, ':');
-    buffer_append(parser->unknown, text);
-    return parser->unknown->failed ? REJECT_NO_MEMORY : REJECT_NONE;
+    if (parser->unknown.length > 0)
+        buffer_byte(&parser->unknown, ',');
+    buffer_json_string(&parser->unknown, name);
+    buffer_byte(&parser->unknown, ':');
+    buffer_append(&parser->unknown, text);
+    return parser->unknown.failed ? REJECT_NO_MEMORY : REJECT_NONE;
 }
 
 static enum reject_reason read_payload_fields(struct parser *parser)
@@ -261,16 +261,14 @@ static enum reject_reason read_payload(struct parser *parser, struct arena *aren
                                         .first_missing = TRADE_ID_NONE,
                                         .last_missing = TRADE_ID_NONE,
                                         .count = -1};
-    struct buffer unknown;
-    buffer_init(&unknown, SIZE_MAX / 2);
-    parser->unknown = &unknown;
+    buffer_init(&parser->unknown, SIZE_MAX / 2);
     enum reject_reason reason = read_payload_fields(parser);
-    if (reason == REJECT_NONE && unknown.length > 0) {
-        event->payload_json = arena_copy(arena, buffer_bytes(&unknown));
+    if (reason == REJECT_NONE && parser->unknown.length > 0) {
+        event->payload_json = arena_copy(arena, buffer_bytes(&parser->unknown));
         if (!event->payload_json.at)
             reason = REJECT_NO_MEMORY;
     }
-    buffer_release(&unknown);
+    buffer_release(&parser->unknown);
     return reason != REJECT_NONE ? reason : check_payload(event);
 }
 

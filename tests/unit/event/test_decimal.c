@@ -15,7 +15,7 @@ static void check_pair(const struct bytes *column)
     char hexadecimal[64];
     snprintf(hexadecimal, sizeof hexadecimal, "%.*s", BYTES_ARG(column[3]));
     double value = decimal_to_double(column[0]), wanted = strtod(hexadecimal, NULL);
-    if (memcmp(&value, &wanted, sizeof value) != 0)
+    if (value != wanted || signbit(value) != signbit(wanted))
         fail_msg("%.*s became %a", BYTES_ARG(column[0]), value);
     assert_int_equal(decimal_is_positive(column[0]), bytes_equal(column[4], BYTES("1")));
     assert_true(decimal_is_valid(column[0]) && decimal_is_valid(column[1]));
