@@ -89,7 +89,7 @@ static int record_sources(const struct command_context *context, struct record *
     if (result == 0) {
         driver_connect(driver);
         while (!command_interrupted() && driver_step(driver, 100000))
-            ;
+            fflush(record->out); /* it can be read while it grows; an error shows at the next line */
         driver_close(driver);
     }
     driver_destroy(driver);
