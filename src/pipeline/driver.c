@@ -289,7 +289,7 @@ static void feed_act(struct feed *feed, const struct source_action *action)
         break;
     case SOURCE_SEND:
         if (link)
-            driver_tap(link, RECORDING_SENT, action->text);
+            driver_tap(link, RECORDING_SENT, action->shown.at ? action->shown : action->text);
         if (link && link->socket && !net_socket_send(link->socket, action->text))
             log_event(LOG_WARNING, "send_refused", "%s: the queue of what is to be sent is full", source_name(feed->source));
         break;

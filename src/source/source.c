@@ -124,7 +124,8 @@ static struct bytes copy_text(char **next, struct bytes text)
 static int copy_options(struct source *source, const struct source_options *options)
 {
     size_t name_size = options->kind.length + 1 + options->argument.length + 1;
-    source->texts = malloc(name_size + options->kind.length + 1 + options->argument.length + 1 + options->base_url.length + 1);
+    source->texts = malloc(name_size + options->kind.length + 1 + options->argument.length + 1 + options->base_url.length + 1 +
+                           options->login.length + 1 + options->token.length + 1);
     if (source->texts == NULL)
         return -1;
     char *next = source->texts;
@@ -136,6 +137,8 @@ static int copy_options(struct source *source, const struct source_options *opti
     source->options.kind = copy_text(&next, options->kind);
     source->options.argument = copy_text(&next, options->argument);
     source->options.base_url = copy_text(&next, options->base_url);
+    source->options.login = copy_text(&next, options->login);
+    source->options.token = copy_text(&next, options->token);
     return 0;
 }
 
@@ -284,7 +287,7 @@ static bool add_action(struct source_output *output, enum source_action_kind kin
     struct bytes copy = arena_copy(&output->batch->arena, text);
     if (copy.at == NULL)
         return false;
-    output->actions[output->action_count++] = (struct source_action){kind, connection, copy};
+    output->actions[output->action_count++] = (struct source_action){.kind = kind, .connection = connection, .text = copy};
     return true;
 }
 
@@ -298,6 +301,14 @@ uint32_t source_open_connection(struct source *source, struct source_output *out
 bool source_send(struct source_output *output, uint32_t connection, struct bytes text)
 {
     return add_action(output, SOURCE_SEND, connection, text);
+}
+
+bool source_send_secret(struct source_output *output, uint32_t connection, struct bytes text, struct bytes shown)
+{
+    if (!add_action(output, SOURCE_SEND, connection, text))
+        return false;
+    output->actions[output->action_count - 1].shown = shown;
+    return true;
 }
 
 bool source_close_connection(struct source_output *output, uint32_t connection)

@@ -48,6 +48,7 @@ struct source_action {
     enum source_action_kind kind;
     uint32_t connection; /* chosen by the source; never used again after a close */
     struct bytes text;   /* lives in the batch arena */
+    struct bytes shown;  /* what recordings and logs say instead, for texts with a secret in them; .at NULL: the text */
 };
 
 struct source_reject {
@@ -86,6 +87,7 @@ struct source_statistics {
 struct source_options {
     struct bytes kind, argument; /* must outlive the source */
     struct bytes base_url;       /* replaces the vendor's address; empty: the vendor's */
+    struct bytes login, token;   /* account at the vendor; empty: none.  The token is secret: for the vendor alone */
     uint64_t seed;               /* of simulators and of back-off jitter */
     double rate;                 /* simulators: events per second; 0: their default */
     int64_t round_length_us;     /* recordings that loop: see recording.h; 0: play once */

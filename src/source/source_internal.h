@@ -103,6 +103,8 @@ static inline void source_duplicate(struct source *source)
 uint32_t source_open_connection(struct source *source, struct source_output *output, struct bytes address);
 /* False when there is no room or memory. */
 bool source_send(struct source_output *output, uint32_t connection, struct bytes text);
+/* The same for a text that holds a secret; `shown` (static memory) stands for it in recordings. */
+bool source_send_secret(struct source_output *output, uint32_t connection, struct bytes text, struct bytes shown);
 /* Connection 0 is none: nothing to do. */
 bool source_close_connection(struct source_output *output, uint32_t connection);
 
