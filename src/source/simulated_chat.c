@@ -47,6 +47,7 @@ struct channel {
     bool opening;                /* the event that begins the incident is due */
     uint32_t crowd, crowd_count; /* newcomers of this incident: crowd … crowd + crowd_count - 1 */
     uint32_t crowd_max;
+    bool muted[CROWD_MAX];   /* of them, by timeout or ban */
     uint32_t target;         /* the one insulted */
     uint32_t strikes;        /* messages since moderators last acted */
     struct chat_text theme;  /* what a spam wave varies */
@@ -122,6 +123,7 @@ static void begin_incident(struct chat_state *state, struct channel *channel)
     channel->crowd = state->next_newcomer;
     channel->crowd_count = 0;
     channel->crowd_max = crowd_size(channel->incident, random);
+    memset(channel->muted, 0, sizeof channel->muted);
     state->next_newcomer += channel->crowd_max;
     channel->target = draw_regular(channel, random);
     channel->strikes = 0;
@@ -383,12 +385,18 @@ static uint32_t draw_regular(const struct channel *channel, struct random *rando
     return (channel->first_regular + rank) % REGULARS;
 }
 
-/* One of the incident's newcomers; with the given probability one who has not spoken yet. */
-static void draw_newcomer(struct channel *channel, double fresh, struct random *random, struct deed *deed)
+/* One of the incident's newcomers; with the given probability one who has not spoken yet.  False: the one drawn may not
+ * speak, and a regular has the word. */
+static bool draw_newcomer(struct channel *channel, double fresh, struct random *random, struct deed *deed)
 {
     bool more = channel->crowd_count < channel->crowd_max;
-    deed->first = more && (channel->crowd_count == 0 || random_unit(random) < fresh);
-    deed->person = channel->crowd + (deed->first ? channel->crowd_count++ : (uint32_t)random_below(random, channel->crowd_count));
+    bool first = more && (channel->crowd_count == 0 || random_unit(random) < fresh);
+    uint32_t index = first ? channel->crowd_count++ : (uint32_t)random_below(random, channel->crowd_count);
+    if (channel->muted[index])
+        return false;
+    deed->first = first;
+    deed->person = channel->crowd + index;
+    return true;
 }
 
 static void say(struct deed *deed, enum chat_tone tone, uint32_t to, struct random *random)
@@ -414,13 +422,19 @@ static void plan(struct channel *channel, struct random *random, enum event_kind
 /* What moderators will do about a message of an abuser, spammer or flooder. */
 static void plan_answer(struct channel *channel, const struct deed *deed, struct random *random)
 {
-    enum { STRIKES_TIMEOUT = 5, TIMEOUT_S = 600, BAN_EVERY = 3 };
+    enum { STRIKES_TIMEOUT = 8, TIMEOUT_S = 600, BAN_EVERY = 3 };
     if (random_unit(random) < 0.3)
         plan(channel, random, EVENT_DELETE, deed->person, 0, deed->id);
     if (++channel->strikes % STRIKES_TIMEOUT != 0)
         return;
     bool ban = channel->strikes % (STRIKES_TIMEOUT * BAN_EVERY) == 0;
     plan(channel, random, ban ? EVENT_BAN : EVENT_TIMEOUT, deed->person, TIMEOUT_S, NULL);
+}
+
+static void mute(struct channel *channel, uint32_t person)
+{
+    if (person >= channel->crowd && person - channel->crowd < channel->crowd_count)
+        channel->muted[person - channel->crowd] = true;
 }
 
 /* The pending action that is due, if any, becomes the deed. */
@@ -433,6 +447,8 @@ static bool take_pending(struct channel *channel, struct deed *deed)
         channel->pending[i] = channel->pending[--channel->pending_count];
         deed->kind = pending.kind;
         deed->person = pending.person;
+        if (pending.kind == EVENT_TIMEOUT || pending.kind == EVENT_BAN)
+            mute(channel, pending.person);
         if (pending.kind == EVENT_DELETE) {
             ADD(&deed->extra, ",\"target_message_id\":\"");
             add(&deed->extra, bytes_of(pending.message_id, UUID_LENGTH));
@@ -484,39 +500,44 @@ static bool open_incident(struct channel *channel, struct deed *deed, struct ran
     }
 }
 
-static void incident_message(struct channel *channel, struct deed *deed, struct random *random)
+/* What the incident's newcomers say; false: the one whose turn it was may not speak any more. */
+static bool newcomer_message(struct channel *channel, struct deed *deed, struct random *random)
 {
     switch (channel->incident) {
     case INCIDENT_RAID:
-        draw_newcomer(channel, 0.6, random, deed);
+        if (!draw_newcomer(channel, 0.6, random, deed))
+            return false;
         say(deed, CHAT_GREETING, deed->person, random);
-        break;
+        return true;
     case INCIDENT_SPAM:
-        draw_newcomer(channel, 0.8, random, deed);
+        if (!draw_newcomer(channel, 0.8, random, deed))
+            return false;
         chat_text_vary(&channel->theme, random, &deed->said);
-        plan_answer(channel, deed, random);
         break;
     case INCIDENT_ABUSE:
-        if (random_unit(random) < 0.2) {
-            say(deed, CHAT_CALM, channel->target, random);
-            break;
-        }
-        draw_newcomer(channel, 0.2, random, deed);
+        if (random_unit(random) < 0.2 || !draw_newcomer(channel, 0.2, random, deed))
+            return false;
         say(deed, CHAT_ABUSE, channel->target, random);
-        plan_answer(channel, deed, random);
-        break;
-    case INCIDENT_HYPE:
-        say(deed, CHAT_HYPE, channel->target, random);
-        break;
-    case INCIDENT_ANSWERS:
-        deed->reply = true;
-        say(deed, CHAT_ANSWER, channel->target, random);
         break;
     default:
         assert(channel->incident == INCIDENT_FLOOD);
-        draw_newcomer(channel, 1, random, deed);
+        if (!draw_newcomer(channel, 1, random, deed))
+            return false;
         say(deed, CHAT_FLOOD, channel->target, random);
-        plan_answer(channel, deed, random);
+    }
+    plan_answer(channel, deed, random);
+    return true;
+}
+
+static void incident_message(struct channel *channel, struct deed *deed, struct random *random)
+{
+    if (channel->incident == INCIDENT_HYPE) {
+        say(deed, CHAT_HYPE, channel->target, random);
+    } else if (channel->incident == INCIDENT_ANSWERS) {
+        deed->reply = true;
+        say(deed, CHAT_ANSWER, channel->target, random);
+    } else if (!newcomer_message(channel, deed, random)) {
+        say(deed, channel->incident == INCIDENT_ABUSE ? CHAT_CALM : CHAT_TALK, channel->target, random);
     }
 }
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 /* The sample is no part of any library: it is compiled here, so that it cannot rot. */
-#include "../examples/sample_source.c"
+#include "../examples/sample_source.c" /* NOLINT(bugprone-suspicious-include) */
 
 #define START_US 1790000000000000LL
 #define STEP_US 137000LL

@@ -250,6 +250,23 @@ static void test_moderators_answer(void **state)
     assert_true(kinds[EVENT_SUBSCRIPTION] > 20 && kinds[EVENT_ANNOUNCEMENT] > 2 && kinds[EVENT_ROOM_STATE] > 10);
 }
 
+/* Who was timed out or banned says nothing more. */
+static void test_the_muted_are_silent(void **state)
+{
+    const struct log *log = *state;
+    size_t muted = 0;
+    for (size_t i = 0; i < log->count; i++) {
+        const struct seen *seen = &log->events[i];
+        if (seen->kind != EVENT_TIMEOUT && seen->kind != EVENT_BAN)
+            continue;
+        muted++;
+        for (size_t j = i + 1; j < log->count && log->events[j].time_us < seen->time_us + 60 * SECOND; j++)
+            assert_false(log->events[j].kind == EVENT_MESSAGE && log->events[j].channel == seen->channel &&
+                         strcmp(log->events[j].user, seen->user) == 0);
+    }
+    assert_true(muted > 50);
+}
+
 static void test_few_people_say_most(void **state)
 {
     const struct log *log = *state;
@@ -368,10 +385,15 @@ static void test_every_text_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rate_is_kept),      cmocka_unit_test(test_a_load_generator_is_even),
-        cmocka_unit_test(test_incidents_happen),  cmocka_unit_test(test_spam_waves_are_near_duplicates_of_many),
-        cmocka_unit_test(test_moderators_answer), cmocka_unit_test(test_few_people_say_most),
-        cmocka_unit_test(test_events_are_whole),  cmocka_unit_test(test_ids_are_unique_and_runs_repeat),
+        cmocka_unit_test(test_rate_is_kept),
+        cmocka_unit_test(test_a_load_generator_is_even),
+        cmocka_unit_test(test_incidents_happen),
+        cmocka_unit_test(test_spam_waves_are_near_duplicates_of_many),
+        cmocka_unit_test(test_moderators_answer),
+        cmocka_unit_test(test_the_muted_are_silent),
+        cmocka_unit_test(test_few_people_say_most),
+        cmocka_unit_test(test_events_are_whole),
+        cmocka_unit_test(test_ids_are_unique_and_runs_repeat),
         cmocka_unit_test(test_every_text_fits),
     };
     return cmocka_run_group_tests(tests, play_hour, forget_hour);
