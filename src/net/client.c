@@ -247,6 +247,7 @@ static int established(struct net_socket *socket, struct lws *wsi)
     socket->heard_us = env_system()->monotonic_us(env_system());
     if (socket->state == NET_SOCKET_CLOSING)
         return -1;
+    lws_validity_confirmed(wsi); /* its clock of silence starts with ours */
     net_timer_set(socket->deadline, INT64_MAX);
     socket->state = NET_SOCKET_OPEN;
     socket->wsi = wsi;
@@ -260,7 +261,7 @@ static void closed(struct net_socket *socket)
     bool ours = socket->state == NET_SOCKET_CLOSING;
     if (!ours && socket->close_code == 0 && socket->close_reason_length == 0) {
         int64_t silent_us = env_system()->monotonic_us(env_system()) - socket->heard_us;
-        if (silent_us >= (int64_t)socket->loop->silence.secs_since_valid_hangup * 1000000)
+        if (silent_us >= (int64_t)socket->loop->silence.secs_since_valid_hangup * 900000) /* the clocks differ a little */
             net_socket_explain(socket, 0, "silent for %d s, and no answer to a ping", (int)(silent_us / 1000000));
         else
             net_socket_explain(socket, 0, "the connection was lost");

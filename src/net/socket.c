@@ -256,7 +256,9 @@ int net_socket_writable(struct net_socket *socket)
         return 0;
     }
     if (socket->state == NET_SOCKET_CLOSING) {
-        lws_close_reason(socket->wsi, (enum lws_close_status)socket->close_code, NULL, 0);
+        bool told = socket->close_code == LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE; /* other closes explain themselves */
+        lws_close_reason(socket->wsi, (enum lws_close_status)socket->close_code, (unsigned char *)socket->close_reason,
+                         told ? socket->close_reason_length : 0);
         return -1;
     }
     if (socket->server && socket->server->options.on_socket_writable)
