@@ -12,7 +12,6 @@ enum { RECORD_BATCH_EVENTS = 1024 };
 struct record {
     FILE *out;
     struct buffer line;
-    struct buffer event;
     struct event_batch *spare;
     uint64_t lines;
     struct error error;
@@ -37,31 +36,10 @@ static struct event_batch *record_take(void *context)
     return record->failed ? NULL : batch;
 }
 
-/* The recorded name of a simulator's event; empty for events that stand in frames of their own. */
-static struct bytes simulator_of(const struct event *event)
-{
-    if (event->source == EVENT_MARKET && bytes_equal(event->market.exchange, BYTES("simulated")))
-        return BYTES("simulated:market");
-    if (event->source == EVENT_TWITCH && bytes_start_with(event->id, BYTES("twitch:sim")))
-        return BYTES("simulated:chat");
-    return BYTES_NONE;
-}
-
+/* The events themselves are of no use here. */
 static void record_give(void *context, struct event_batch *batch)
 {
     struct record *record = context;
-    for (size_t i = 0; i < batch->count; i++) {
-        struct bytes source = simulator_of(&batch->events[i]);
-        if (source.length == 0)
-            continue;
-        buffer_reset(&record->event);
-        event_write(&batch->events[i], &record->event);
-        struct recording_line line = {.received_us = batch->events[i].received_us,
-                                      .source = source,
-                                      .connection = 1,
-                                      .frame = buffer_bytes(&record->event)};
-        record_line(record, &line);
-    }
     event_batch_reset(batch);
     record->spare = batch;
 }
@@ -106,7 +84,6 @@ int command_record(const struct command_context *context)
     if (!record.out)
         error_set_errno(&error, errno, "cannot write %s", path);
     buffer_init(&record.line, (size_t)64 << 20);
-    buffer_init(&record.event, (size_t)8 << 20);
     command_catch_signals(NULL);
     int result = record.out ? record_sources(context, &record, &error) : -1;
     if (record.out && (standard_output ? fflush(record.out) : fclose(record.out)) != 0)
@@ -115,7 +92,6 @@ int command_record(const struct command_context *context)
         error = record.error;
     event_batch_destroy(record.spare);
     buffer_release(&record.line);
-    buffer_release(&record.event);
     if (result < 0 || record.failed)
         return command_failed(context, &error);
     log_event(LOG_INFO, "recorded", "%llu lines in %s", (unsigned long long)record.lines, path);

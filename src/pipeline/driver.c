@@ -16,6 +16,7 @@ enum {
     DRIVER_LINES_A_TURN = 256,    /* of one file, before others get theirs */
     DRIVER_BATCH_BYTES = 1 << 20, /* given away when its frames take this much */
     DRIVER_BATCH_EVENTS = 1024,
+    DRIVER_TAPPED_MAX = 4 << 20, /* an event as JSON */
 };
 
 #define FILE_SCHEME "file:"
@@ -48,7 +49,8 @@ struct driver {
     size_t feed_count;
     struct event_batch *batch;
     struct source_output output;
-    bool stopping; /* no batch was to be had */
+    struct buffer tapped; /* an event on its way to the tap */
+    bool stopping;        /* no batch was to be had */
 };
 
 static int64_t now_us(const struct driver *driver)
@@ -64,6 +66,7 @@ struct driver *driver_create(const struct driver_options *options, struct error 
         return NULL;
     }
     driver->options = *options;
+    buffer_init(&driver->tapped, DRIVER_TAPPED_MAX);
     struct net_loop_options loop_options = {.tls_ca_file = options->tls_ca_file};
     driver->loop = net_loop_create(&loop_options, error);
     if (!driver->loop) {
@@ -130,7 +133,7 @@ static bool driver_batch_is_full(const struct driver *driver)
 static void driver_tap(struct link *link, enum recording_event event, struct bytes frame)
 {
     const struct driver_callbacks *callbacks = &link->feed->driver->options.callbacks;
-    if (!callbacks->tap)
+    if (!callbacks->tap || link->file)
         return;
     struct recording_line line = {.received_us = now_us(link->feed->driver),
                                   .source = bytes_of_string(source_name(link->feed->source)),
@@ -138,6 +141,28 @@ static void driver_tap(struct link *link, enum recording_event event, struct byt
                                   .event = event,
                                   .frame = frame};
     callbacks->tap(callbacks->context, &line);
+}
+
+/* Simulators and files have no raw traffic of their own: their events stand in its place. */
+static void driver_tap_events(struct feed *feed, uint32_t connection, size_t first)
+{
+    struct driver *driver = feed->driver;
+    const struct driver_callbacks *callbacks = &driver->options.callbacks;
+    if (!callbacks->tap || !driver->batch)
+        return;
+    bool simulator = bytes_equal(source_kind(feed->source), BYTES("simulated"));
+    for (size_t i = first; i < driver->batch->count; i++) {
+        const struct event *event = &driver->batch->events[i];
+        buffer_reset(&driver->tapped);
+        event_write(event, &driver->tapped);
+        struct recording_line line = {.received_us = event->received_us,
+                                      .source = simulator ? bytes_of_string(source_name(feed->source)) : BYTES("jsonl:events"),
+                                      .connection = connection,
+                                      .event = RECORDING_FRAME,
+                                      .frame = buffer_bytes(&driver->tapped)};
+        if (!driver->tapped.failed)
+            callbacks->tap(callbacks->context, &line);
+    }
 }
 
 static void feed_apply(struct feed *feed);
@@ -343,9 +368,22 @@ static void feed_tick(struct feed *feed)
     if (!driver_need_batch(driver))
         return;
     struct source_input input = {.kind = SOURCE_TICK, .now_us = now_us(driver)};
+    size_t first = driver->batch->count;
     driver->output.batch = driver->batch;
     source_read(feed->source, &input, 1, &driver->output);
+    if (bytes_equal(source_kind(feed->source), BYTES("simulated")))
+        driver_tap_events(feed, 1, first);
     feed_apply(feed);
+}
+
+static void link_read_line(struct link *link, struct bytes line)
+{
+    struct driver *driver = link->feed->driver;
+    size_t first = driver->batch->count;
+    uint32_t connection = link->connection;
+    struct feed *feed = link->feed;
+    link_input(link, SOURCE_FRAME, arena_copy(&driver->batch->arena, line), link->due_us);
+    driver_tap_events(feed, connection, first);
 }
 
 /* Reads the lines of a file that are due, and ends the link at its end. */
@@ -371,8 +409,7 @@ static void link_read_file(struct link *link)
             link_fail(link, SOURCE_CLOSED_UNREACHABLE, bytes_of_string(error.text));
             return;
         case FILE_FEED_LINE:
-            line = arena_copy(&driver->batch->arena, line);
-            link_input(link, SOURCE_FRAME, line, link->due_us);
+            link_read_line(link, line);
             break;
         }
     }
@@ -462,5 +499,6 @@ void driver_destroy(struct driver *driver)
         free(driver->feeds[i]);
     }
     event_batch_destroy(driver->batch);
+    buffer_release(&driver->tapped);
     free(driver);
 }
