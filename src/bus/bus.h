@@ -9,9 +9,9 @@
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
 
+#include "base/bytes.h"
 #include "base/env.h"
 #include "base/error.h"
-#include "base/bytes.h"
 #include <pthread.h>
 
 /* Topics in the order of enum event_source; the bus itself gives them no meaning. */
@@ -39,9 +39,9 @@ struct bus_batch {
 };
 
 struct bus_retention {
-    int64_t max_age_us;  /* 0: no limit */
-    uint64_t max_bytes;  /* 0: no limit */
-    uint64_t keep_from;  /* never drop this offset or later ones: the slowest durable reader */
+    int64_t max_age_us; /* by event time; 0: no limit */
+    uint64_t max_bytes; /* 0: no limit */
+    uint64_t keep_from; /* never drop this offset or later ones: the slowest durable reader */
 };
 
 struct bus_info {
@@ -81,7 +81,8 @@ struct bus_reader {
 };
 
 /* Appends `count` records (may be 0: a position alone) and sets their offsets.  After an error nothing of it is
- * there; a failed sync closes the bus for writing: what was not acknowledged is never claimed later. */
+ * there; a failed sync closes the bus for writing: what was not acknowledged is never claimed later.  The log takes at
+ * most 64 MiB and 1,048,576 records at a time, and refuses more. */
 int bus_append(struct bus *bus, struct bus_record *records, size_t count, const struct bus_position *position,
                struct error *error);
 int bus_position(struct bus *bus, struct bytes reader, uint64_t *next_offset);
@@ -110,10 +111,13 @@ bool bus_wait(struct bus *bus, uint64_t offset, int64_t timeout_us);
 
 /* ---- implementations ---- */
 
+/* When an append is synced: before it is acknowledged; every 100 ms, by the append that comes then; when a segment is closed. */
 enum bus_sync { BUS_SYNC_ALWAYS, BUS_SYNC_INTERVAL, BUS_SYNC_OFF };
 struct bus_log_options {
-    const char *directory;  /* made if missing */
-    bool read_only;         /* beside a running writer, or of a stopped one; changes nothing */
+    const char *directory; /* made if missing */
+    /* Beside a running writer, or of a stopped one; changes nothing.  Its readers, position, info and offset_at look for what
+     * the writer has added.  It may see a batch a moment before that is on the writer's disk. */
+    bool read_only;
     enum bus_sync sync;
     uint64_t segment_bytes; /* 0: 64 MiB */
     bool compress;          /* zstd, batch by batch where it helps */
@@ -122,7 +126,8 @@ struct bus_log_options {
 struct bus *bus_log_open(const struct bus_log_options *options, const struct env *env, struct error *error);
 
 /* Reads all of a log's batches and checks them.  Calls `report` for each damage found, with the file, the place and what
- * to do.  Returns the number of damages, -1 if the directory cannot be read. */
+ * to do.  Returns the number of damages, -1 if the directory cannot be read.  In *info (may be NULL) records_appended and
+ * batches_appended are what was found whole, cut_bytes an unfinished append at the end, which is no damage. */
 int bus_log_verify(const char *directory, const struct env *env, void (*report)(void *context, const char *text), void *context,
                    struct bus_info *info, struct error *error);
 

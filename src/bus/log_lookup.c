@@ -53,8 +53,10 @@ static uint64_t refine(struct log *log, const struct log_segment *segment, const
 /* The offset in a segment that has the time.  Without an index, the segment's start. */
 static uint64_t offset_in(struct log *log, const struct log_segment *segment, const struct log_index *index, int64_t time_us)
 {
+    if (index->count == 0 || index->entries[0].position != 0)
+        return segment->base_offset;
     size_t i = log_index_find_time(index, time_us);
-    if (i == index->count || index->entries[0].position != 0)
+    if (i == index->count)
         return segment->base_offset;
     return refine(log, segment, &index->entries[i], time_us);
 }
