@@ -13,7 +13,7 @@ from e2e.conftest import RunProgram
 from e2e.program import Instance
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -55,7 +55,7 @@ def live_url(instance: Instance) -> str:
 def test_openapi_is_valid_and_true(simulated: Instance) -> None:
     document = simulated.get("/openapi.json")
     validate(document)
-    registry: Registry[Any] = Registry().with_resource("urn:api", Resource(contents=document, specification=DRAFT202012))
+    registry: Registry[Any] = Registry().with_resource("urn:api", DRAFT202012.create_resource(document))
 
     def check(path: str, status: int, body: Any) -> None:
         schema = document["paths"][path]["get"]["responses"][str(status)]["content"]["application/json"]["schema"]
