@@ -58,7 +58,8 @@ static uint64_t offset_in(struct log *log, const struct log_segment *segment, co
     size_t i = log_index_find_time(index, time_us);
     if (i == index->count)
         return segment->base_offset;
-    return refine(log, segment, &index->entries[i], time_us);
+    uint64_t offset = refine(log, segment, &index->entries[i], time_us);
+    return offset <= segment->end_offset ? offset : segment->base_offset; /* a damaged segment may claim more than it holds */
 }
 
 /* A copy: the appending thread goes on with its own. */
