@@ -111,6 +111,7 @@ void net_loop_destroy(struct net_loop *loop)
             net_socket_explain(socket, 0, "the network loop ended");
         net_socket_abort(socket);
     }
+    net_http_abandon(loop);
     while (loop->servers)
         net_server_destroy(loop->servers);
     assert(!loop->lookups);

@@ -19,8 +19,8 @@ struct net_loop_options {
 };
 /* options may be NULL: the defaults. */
 struct net_loop *net_loop_create(const struct net_loop_options *options, struct error *error);
-/* Closes what is open: each socket and stream hears of it by its on_close or on_gone.  Never from a callback.  Requests
- * must have been answered. */
+/* Closes what is open: each socket, stream and HTTP client's request hears of it by its on_close, on_gone or on_answer.
+ * Never from a callback.  Requests to servers must have been answered. */
 void net_loop_destroy(struct net_loop *loop);
 /* Serves until net_loop_stop. */
 void net_loop_run(struct net_loop *loop);
@@ -65,7 +65,41 @@ size_t net_socket_queued_bytes(const struct net_socket *socket);
 /* True for ws:// and http:// addresses whose host is loopback (127/8, ::1, localhost). */
 bool net_url_is_loopback(struct bytes url);
 
-/* ---- HTTP client: one blocking request, for commands (health, doctor) ---- */
+/* ---- HTTP client ---- */
+
+enum { NET_BODY_MAX = 8 * 1024 * 1024, NET_REQUEST_HEADERS_MAX = 4096 };
+#define NET_RETRY_AFTER_NONE INT64_C(-1)
+
+/* Copied by net_http_send. */
+struct net_http_request {
+    const char *method;   /* "GET" */
+    struct bytes url;     /* http://HOST[:PORT]/PATH or https://…; plaintext only where the caller allows it */
+    struct bytes headers; /* lines `Name: value\r\n`, or empty.  They may hold secrets: no error text repeats them */
+    struct bytes body;
+    int64_t timeout_us; /* of all of it; 0: 10 s */
+};
+
+/* Valid during the call. */
+struct net_answer {
+    int status;             /* 0: there was none */
+    int64_t retry_after_us; /* with 429 and 503: how long to wait, by Retry-After or Ratelimit-Reset; or NET_RETRY_AFTER_NONE */
+    struct bytes body;      /* status 0: what went wrong */
+};
+
+struct net_http;
+
+/* Sends one request on a connection of its own; redirects are not followed.  on_answer is called exactly once, and never
+ * within this call: with the answer, whatever its status, or with status 0 (not found, refused, certificate, time-out, lost,
+ * larger than NET_BODY_MAX, the loop was destroyed).  A chunked body that was cut off may pass for a whole one: who parses
+ * it will see.  The request is gone after it.  NULL and an error: the URL, the method or
+ * the headers are none, or out of memory. */
+struct net_http *net_http_send(struct net_loop *loop, const struct net_http_request *request,
+                               void (*on_answer)(void *context, const struct net_answer *answer), void *context,
+                               struct error *error);
+/* Gives it up: on_answer is not called any more.  Not from on_answer. */
+void net_http_cancel(struct net_http *http);
+
+/* One blocking request, for commands (health, doctor). */
 struct net_response {
     int status;
     struct bytes body; /* malloced; free((void *)body.at) */
@@ -109,10 +143,10 @@ struct bytes net_request_body(const struct net_request *request);
 struct net_reply {
     int status;
     const char *content_type;
-    struct bytes body;      /* copied unless `constant` */
-    bool constant;          /* body lives as long as the program: embedded files */
-    const char *encoding;   /* "gzip" or NULL */
-    const char *headers;    /* further header lines "Name: value\r\n…", or NULL */
+    struct bytes body;    /* copied unless `constant` */
+    bool constant;        /* body lives as long as the program: embedded files */
+    const char *encoding; /* "gzip" or NULL */
+    const char *headers;  /* further header lines "Name: value\r\n…", or NULL */
 };
 void net_respond(struct net_request *request, const struct net_reply *reply);
 

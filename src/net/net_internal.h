@@ -1,8 +1,8 @@
 /* Private to the net room.
  *
  * Who owns what: a loop owns one libwebsockets context.  Every wsi of it carries, as opaque user data, the object of ours
- * that it serves: a net_socket (client), a net_connection (server), a net_stream or a net_server (listener).  Whoever ends
- * such an object first takes itself out of the wsi; a wsi without an object is dying and its callbacks are ignored. */
+ * that it serves: a net_socket or net_http (client), a net_connection (server), a net_stream or a net_server (listener).  Whoever
+ * ends such an object first takes itself out of the wsi; a wsi without an object is dying and its callbacks are ignored. */
 #ifndef NET_NET_INTERNAL_H
 #define NET_NET_INTERNAL_H
 
@@ -21,6 +21,7 @@ enum { NET_HOST_MAX = 253, NET_PATH_MAX = 8192, NET_SCRATCH_SIZE = 32 * 1024, NE
 #define NET_CONNECTION_MAGIC 0x6e636f6eu
 #define NET_STREAM_MAGIC 0x6e737472u
 #define NET_SERVER_MAGIC 0x6e736572u
+#define NET_HTTP_MAGIC 0x6e687474u
 
 struct net_timer {
     lws_sorted_usec_list_t entry; /* first: libwebsockets hands it back */
@@ -44,6 +45,7 @@ struct net_loop {
     bool destroying, stepping;
     lws_sorted_usec_list_t step_end;
     struct net_socket *sockets;
+    struct net_http *requests; /* HTTP clients' that are not answered yet */
     struct net_server *servers;
     struct net_lookup *lookups; /* names being resolved; guarded by the lock in resolve.c */
     unsigned char *scratch;     /* LWS_PRE + NET_SCRATCH_SIZE */
@@ -79,10 +81,47 @@ void net_lookup_deliver(struct net_loop *loop);
 /* Numeric addresses and localhost need no lookup: fills `addresses` and returns how many, 0 for a name. */
 size_t net_lookup_literal(const char *host, struct net_address *addresses);
 
+/* ---- reaching a server (dial.c) ---- */
+
+/* Who wants to be connected. */
+struct net_dial_target {
+    void *owner;          /* opaque user data of the wsi */
+    struct lws **wsi;     /* set as soon as there is one */
+    const char *protocol; /* whose callback serves it */
+    const char *method;   /* of an HTTP request; NULL: a WebSocket */
+    /* It cannot be reached: no address is left, or another would not help.  The dial may be freed in it. */
+    void (*failed)(void *owner, const char *reason);
+};
+
+struct net_dial {
+    struct net_loop *loop;
+    struct net_url url;
+    struct net_dial_target target;
+    struct net_lookup *lookup;
+    struct net_address addresses[NET_ADDRESS_MAX];
+    size_t address_count, address_next;
+    struct net_timer *start;     /* begins an attempt outside of the caller's and the library's calls */
+    bool answered;               /* TCP stood: another address would not help */
+    bool given_up;               /* no further attempt is wanted */
+    bool attempting;             /* inside the library's connect call, whose result says it all */
+    const char *bad_certificate; /* what is wrong with the server's, as OpenSSL words it */
+    char path[];
+};
+
+/* Begins in the loop's next round.  NULL: out of memory. */
+struct net_dial *net_dial_start(struct net_loop *loop, const struct net_url *url, const struct net_dial_target *target);
+/* The attempt under way goes on without it: the owner drops the wsi. */
+void net_dial_free(struct net_dial *dial);
+/* LWS_CALLBACK_CLIENT_CONNECTION_ERROR; what: "WebSocket handshake". */
+void net_dial_error(struct net_dial *dial, struct lws *wsi, const char *what, const char *text, size_t length);
+/* OpenSSL refuses the server's certificate. */
+void net_dial_note_certificate(struct net_dial *dial, X509_STORE_CTX *store);
+/* The virtual host for clients, with or without TLS. */
+struct lws_vhost *net_client_vhost(struct net_loop *loop, bool secure, struct error *error);
+
 /* ---- sockets: what both sides share ---- */
 
 struct net_frame;
-struct net_connect;
 
 enum net_socket_state {
     NET_SOCKET_CONNECTING,
@@ -99,9 +138,9 @@ struct net_socket {
     const struct net_socket_events *events; /* client */
     struct net_server *server;              /* server side, or NULL */
     void *context;
-    struct net_connect *connect; /* client, until open */
-    struct net_timer *deadline;  /* of connecting, of closing */
-    struct buffer partial;       /* a message whose end is still to come */
+    struct net_dial *dial;      /* client, until open */
+    struct net_timer *deadline; /* of connecting, of closing */
+    struct buffer partial;      /* a message whose end is still to come */
     size_t message_max;
     struct net_frame *first, *last; /* to be sent */
     size_t queued_bytes;
@@ -130,9 +169,13 @@ void net_wsi_drop(struct lws *wsi);
 /* ---- clients ---- */
 
 extern const struct lws_protocols net_client_protocols[];
-/* The virtual host for clients, with or without TLS. */
-struct lws_vhost *net_client_vhost(struct net_loop *loop, bool secure, struct error *error);
-void net_connect_free(struct net_connect *connect);
+#define NET_HTTP_PROTOCOL "net-http"
+int net_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length);
+/* LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: who asks. */
+int net_client_append_user_agent(struct lws *wsi, unsigned char **place, unsigned char *end);
+struct net_dial *net_http_dial(struct net_http *http); /* NULL once the server answered */
+/* Drops the requests that are still unanswered, and tells their owners. */
+void net_http_abandon(struct net_loop *loop);
 
 /* ---- servers ---- */
 

@@ -91,7 +91,7 @@ void net_socket_free(struct net_socket *socket)
     if (socket->next)
         socket->next->link = socket->link;
     net_timer_destroy(socket->deadline);
-    net_connect_free(socket->connect);
+    net_dial_free(socket->dial);
     drop_queue(socket);
     buffer_release(&socket->partial);
     socket->magic = 0;
@@ -273,6 +273,8 @@ void net_socket_close(struct net_socket *socket, int code)
     bool open = socket->state == NET_SOCKET_OPEN;
     socket->state = NET_SOCKET_CLOSING;
     if (!open) {
+        if (socket->dial)
+            socket->dial->given_up = true;
         net_socket_explain(socket, 0, "closed before it was open");
         net_timer_set(socket->deadline, 0);
         return;

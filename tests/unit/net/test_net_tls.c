@@ -55,7 +55,7 @@ static void authority_release(struct authority *authority)
     EVP_PKEY_free(authority->key);
 }
 
-/* ---- the server: one connection after the other, each echoes one short message ---- */
+/* ---- the server: one connection after the other, each echoes one short message or answers one HTTP request ---- */
 
 struct tls_server {
     int listener, port;
@@ -83,6 +83,12 @@ static void echo_once(SSL *ssl)
     if (length <= 0)
         return;
     request[length] = '\0';
+    if (strncmp(request, "GET /http ", 10) == 0) {
+        static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nover TLS";
+        SSL_write(ssl, answer, sizeof answer - 1);
+        SSL_read(ssl, request, sizeof request); /* the end */
+        return;
+    }
     accept_key(request, accept, sizeof accept);
     length = snprintf(reply, sizeof reply,
                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -187,6 +193,30 @@ static struct client talk(const char *trusted, const char *host, int port)
     return client;
 }
 
+static void on_answer(void *context, const struct net_answer *answer)
+{
+    struct client *client = context;
+    client->closed++;
+    client->messages = answer->status == 200;
+    snprintf(client->last, sizeof client->last, "%.*s", answer->status ? (int)answer->body.length : 0, answer->body.at);
+    snprintf(client->reason, sizeof client->reason, "%.*s", BYTES_ARG(answer->body));
+}
+
+static struct client ask(const char *trusted, const char *host, int port)
+{
+    struct net_loop *loop = make_loop(&(struct net_loop_options){.tls_ca_file = trusted});
+    struct client client = {0};
+    struct error error = {""};
+    char url[64];
+    snprintf(url, sizeof url, "https://%s:%d/http", host, port);
+    struct net_http_request request = {.method = "GET", .url = bytes_of_string(url)};
+    assert_non_null(net_http_send(loop, &request, on_answer, &client, &error));
+    WAIT_FOR(loop, client.closed);
+    net_loop_destroy(loop);
+    assert_int_equal(client.closed, 1);
+    return client;
+}
+
 static void test_certificates(void **state)
 {
     (void)state;
@@ -209,6 +239,15 @@ static void test_certificates(void **state)
     client = talk(ca_file, "127.0.0.1", server.port); /* the right authority, another name */
     assert_int_equal(client.messages, 0);
     assert_true(strlen(client.reason) > 10);
+
+    client = ask(ca_file, "localhost", server.port);
+    assert_string_equal(client.last, "over TLS");
+    client = ask(other_ca_file, "localhost", server.port);
+    assert_int_equal(client.messages, 0);
+    assert_non_null(strstr(client.reason, "certificate is not accepted"));
+    client = ask(ca_file, "127.0.0.1", server.port);
+    assert_int_equal(client.messages, 0);
+    assert_non_null(strcasestr(client.reason, "certificate"));
     server_stop(&server);
 
     server_start(&server, &ours, "127.0.0.1"); /* an address instead of a name */
