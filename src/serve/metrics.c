@@ -57,12 +57,16 @@ static double cpu_seconds(void)
 
 static double resident_bytes(void)
 {
-    unsigned long total, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
+    char line[128] = "";
+    FILE *file = fopen("/proc/self/statm", "re"); /* pages: all, in RAM, … */
     if (!file)
         return 0;
-    if (fscanf(file, "%lu %lu", &total, &resident) != 2)
-        resident = 0;
+    struct bytes pages = BYTES_NONE;
+    uint64_t resident = 0;
+    if (fgets(line, sizeof line, file)) {
+        bytes_split(bytes_of_string(line), ' ', &pages);
+        bytes_to_u64(bytes_split(pages, ' ', &pages), &resident);
+    }
     fclose(file);
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }

@@ -3,6 +3,7 @@
 #include "unit/net/net_test.h"
 
 #include "base/buffer.h"
+#include <openssl/evp.h>
 
 /* ---- a server that echoes, and says what happened to it ---- */
 
@@ -249,13 +250,12 @@ static int raw_handshake(struct net_loop *loop, int listener)
     assert_non_null(key);
     assert_non_null(strcasestr(request, "user-agent: dataflow/"));
     assert_non_null(strstr(request, "GET /ws?streams=a@b/c HTTP/1.1\r\n"));
-    char command[256], accept[64];
-    snprintf(command, sizeof command,
-             "printf %%s '%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11' | openssl dgst -sha1 -binary | openssl base64", key + 19);
-    FILE *pipe = popen(command, "re");
-    assert_non_null(fgets(accept, sizeof accept, pipe));
-    pclose(pipe);
-    accept[strcspn(accept, "\n")] = '\0';
+    char text[64];
+    unsigned char hash[EVP_MAX_MD_SIZE], accept[64];
+    unsigned length;
+    snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 19);
+    EVP_Digest(text, strlen(text), hash, &length, EVP_sha1(), NULL);
+    EVP_EncodeBlock(accept, hash, (int)length);
     char reply[512];
     snprintf(reply, sizeof reply,
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
