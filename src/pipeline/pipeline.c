@@ -7,6 +7,7 @@
 #include "base/queue.h"
 #include "pipeline/driver.h"
 #include "pipeline/indexer.h"
+#include "pipeline/resume.h"
 #include "pipeline/sequencer.h"
 #include <assert.h>
 #include <pthread.h>
@@ -329,6 +330,15 @@ static int pipeline_prepare_sources(struct pipeline *pipeline, const struct pipe
     return result;
 }
 
+static int pipeline_resume_sources(struct pipeline *pipeline, const struct pipeline_source *sources, size_t count,
+                                   struct error *error)
+{
+    struct source *resumed[SOURCE_MAX];
+    for (size_t i = 0; i < count; i++)
+        resumed[i] = sources[i].source;
+    return resume_sources(pipeline->options.bus, resumed, count, error);
+}
+
 static int pipeline_prepare_batches(struct pipeline *pipeline, struct error *error)
 {
     pipeline->pool = queue_create(BATCH_COUNT);
@@ -396,6 +406,8 @@ struct pipeline *pipeline_start(const struct pipeline_options *options, const st
     int result = pipeline->driver ? pipeline_prepare_sources(pipeline, sources, count, error) : -1;
     pipeline->log_stage = ledger_stage_add(&pipeline->ledger, "log");
     pipeline->store_stage = options->store ? ledger_stage_add(&pipeline->ledger, "store") : -1;
+    if (result == 0)
+        result = pipeline_resume_sources(pipeline, sources, count, error);
     if (result == 0)
         result = pipeline_prepare_batches(pipeline, error);
     if (result == 0 && options->store)

@@ -311,6 +311,17 @@ static enum reject_reason find_symbol(struct binance *binance, struct bytes name
     return REJECT_NONE;
 }
 
+static void binance_resume(struct source *source, const struct event *event)
+{
+    char name[SYMBOL_LENGTH_MAX];
+    struct binance_symbol *symbol;
+    if (event->source != EVENT_MARKET || !bytes_equal(event->market.exchange, BYTES("binance")))
+        return;
+    size_t length = symbol_join(event->market.symbol, false, name);
+    if (length > 0 && find_symbol(source->state, bytes_of(name, length), &symbol) == REJECT_NONE)
+        binance_symbol_resume(symbol, event);
+}
+
 static void control_frame(struct source *source, const struct source_input *input, const struct binance_frame *frame,
                           struct source_output *output)
 {
@@ -377,6 +388,7 @@ const struct source_class source_binance = {
     .frames = true,
     .state_size = sizeof(struct binance),
     .init = binance_init,
+    .resume = binance_resume,
     .connect = binance_connect,
     .read = binance_read,
     .close = binance_close,

@@ -317,6 +317,51 @@ static enum reject_reason take_quote(struct binance_symbol *symbol, struct sourc
     return REJECT_NONE;
 }
 
+/* ---- after a restart ---- */
+
+/* The number behind "name": in an event's metadata, or `otherwise`. */
+static int64_t metadata_integer(struct bytes metadata, struct bytes name, int64_t otherwise)
+{
+    const char *found = metadata.length > 0 ? memmem(metadata.at, metadata.length, name.at, name.length) : NULL;
+    if (!found)
+        return otherwise;
+    struct bytes digits = bytes_skip(metadata, (size_t)(found - metadata.at) + name.length);
+    size_t length = 0;
+    while (length < digits.length && digits.at[length] >= '0' && digits.at[length] <= '9')
+        length++;
+    uint64_t value;
+    return bytes_to_u64(bytes_of(digits.at, length), &value) && value <= INT64_MAX ? (int64_t)value : otherwise;
+}
+
+static void resume_trade(struct binance_symbol *symbol, const struct event *event)
+{
+    const struct event_market *market = &event->market;
+    enum binance_kind kind = market->aggregate ? BINANCE_AGG_TRADE : BINANCE_TRADE;
+    struct sequence_interval missing;
+    if (market->trade_id < 0 || market->price.length > BINANCE_DECIMAL_MAX || (symbol->traded && symbol->trade_kind != kind))
+        return;
+    enum sequence_result result = sequence_see(&symbol->ids, market->trade_id, &missing);
+    if (result == SEQUENCE_DUPLICATE || result == SEQUENCE_NO_MEMORY)
+        return;
+    symbol->traded = true;
+    symbol->trade_kind = kind;
+    direction(symbol, market->price);
+    if (result != SEQUENCE_FILL) {
+        symbol->newest_us = event->timestamp_us;
+        symbol->newest_trade_id = metadata_integer(event->metadata, BYTES("\"last_trade_id\":"), market->trade_id);
+    }
+}
+
+void binance_symbol_resume(struct binance_symbol *symbol, const struct event *event)
+{
+    if (event->kind == EVENT_TRADE)
+        resume_trade(symbol, event);
+    int64_t update_id =
+        event->kind == EVENT_QUOTE ? metadata_integer(event->metadata, BYTES("\"update_id\":"), TRADE_ID_NONE) : TRADE_ID_NONE;
+    if (update_id != TRADE_ID_NONE && !quote_seen(symbol, update_id))
+        symbol->quotes[symbol->quote_count++ % QUOTES_REMEMBERED] = update_id;
+}
+
 enum reject_reason binance_symbol_take(struct binance_symbol *symbol, struct source *source, const struct binance_frame *frame,
                                        int64_t received_us, struct source_output *output)
 {

@@ -11,6 +11,9 @@ struct binance_symbol;
 struct binance_symbol *binance_symbol_create(struct bytes name);
 void binance_symbol_destroy(struct binance_symbol *symbol); /* NULL: nothing */
 
+/* Takes note of an event that it made before a restart (source_resume). */
+void binance_symbol_resume(struct binance_symbol *symbol, const struct event *event);
+
 /* Takes a trade, candle or quote of this symbol and accounts for the open frame: emits its events, a gap before them
  * where ids were skipped, or counts it as duplicate or filtered.  Otherwise the reason, and the caller rejects. */
 enum reject_reason binance_symbol_take(struct binance_symbol *symbol, struct source *source, const struct binance_frame *frame,

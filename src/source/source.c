@@ -3,6 +3,7 @@
  * Every public call ends in settle(): the ledger must balance and the driver learns when to come back. */
 #include "source/source_internal.h"
 
+#include "base/logging.h"
 #include <assert.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -125,7 +126,8 @@ static int copy_options(struct source *source, const struct source_options *opti
 {
     size_t name_size = options->kind.length + 1 + options->argument.length + 1;
     source->texts = malloc(name_size + options->kind.length + 1 + options->argument.length + 1 + options->base_url.length + 1 +
-                           options->login.length + 1 + options->token.length + 1);
+                           options->login.length + 1 + options->token.length + 1 + options->rest_url.length + 1 +
+                           options->client_id.length + 1);
     if (source->texts == NULL)
         return -1;
     char *next = source->texts;
@@ -139,6 +141,8 @@ static int copy_options(struct source *source, const struct source_options *opti
     source->options.base_url = copy_text(&next, options->base_url);
     source->options.login = copy_text(&next, options->login);
     source->options.token = copy_text(&next, options->token);
+    source->options.rest_url = copy_text(&next, options->rest_url);
+    source->options.client_id = copy_text(&next, options->client_id);
     return 0;
 }
 
@@ -196,6 +200,17 @@ static void settle(struct source *source, struct source_output *output)
     assert(s->frames + s->created == s->events + s->rejected + s->duplicates + s->filtered);
     (void)s;
     output->wake_at_us = source->wake_at_us;
+}
+
+bool source_can_resume(const struct source *source)
+{
+    return source->class->resume != NULL;
+}
+
+void source_resume(struct source *source, const struct event *event)
+{
+    if (source->class->resume)
+        source->class->resume(source, event);
 }
 
 void source_connect(struct source *source, int64_t now_us, struct source_output *output)
@@ -311,6 +326,20 @@ bool source_send_secret(struct source_output *output, uint32_t connection, struc
     return true;
 }
 
+uint32_t source_request(struct source *source, struct source_output *output, const char *method, struct bytes url,
+                        struct bytes headers, struct bytes body)
+{
+    struct bytes headers_copy = arena_copy(&output->batch->arena, headers);
+    struct bytes body_copy = arena_copy(&output->batch->arena, body);
+    if (!headers_copy.at || !body_copy.at || !add_action(output, SOURCE_REQUEST, source->last_connection + 1, url))
+        return 0;
+    struct source_action *action = &output->actions[output->action_count - 1];
+    action->method = method;
+    action->headers = headers_copy;
+    action->body = body_copy;
+    return ++source->last_connection;
+}
+
 bool source_close_connection(struct source_output *output, uint32_t connection)
 {
     if (connection == 0)
@@ -339,6 +368,16 @@ void source_set_error(struct source *source, const char *format, ...)
     va_start(arguments, format);
     set_error(source, format, arguments);
     va_end(arguments);
+}
+
+void source_warn(const struct source *source, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    log_event(LOG_WARNING, "source_warning", "%s: %s", source->name, text);
 }
 
 void source_fail(struct source *source, int64_t now_us, const char *format, ...)

@@ -31,24 +31,33 @@ enum source_state {
 struct bytes source_state_name(enum source_state state);
 
 /* What happened, in order. */
-enum source_input_kind { SOURCE_OPENED, SOURCE_FRAME, SOURCE_TICK };
+enum source_input_kind { SOURCE_OPENED, SOURCE_FRAME, SOURCE_TICK, SOURCE_RESPONSE };
 struct source_input {
     enum source_input_kind kind;
     uint32_t connection;
     int64_t now_us;     /* wall clock; of a recording in a replay; TIME_UNKNOWN for bare frames */
     struct bytes frame; /* SOURCE_FRAME: one message; must outlive the output batch */
+    /* SOURCE_RESPONSE: to the request whose number `connection` is; `frame` is the answer's body or, with status 0, why there is
+     * none.  Each request gets exactly one, unless it is closed before. */
+    int status;
+    int64_t retry_after_us; /* 429, 503: how long the server asks to wait; -1: it does not say */
 };
 
 enum source_action_kind {
     SOURCE_OPEN, /* text: ws:// wss:// URL, or file:PATH (lines become frames; see SOURCE_CLOSED_END) */
     SOURCE_SEND, /* text: one text message */
-    SOURCE_CLOSE
+    SOURCE_CLOSE,
+    SOURCE_REQUEST /* text: http:// or https:// URL; answered by SOURCE_RESPONSE */
 };
 struct source_action {
     enum source_action_kind kind;
     uint32_t connection; /* chosen by the source; never used again after a close */
     struct bytes text;   /* lives in the batch arena */
     struct bytes shown;  /* what recordings and logs say instead, for texts with a secret in them; .at NULL: the text */
+    /* SOURCE_REQUEST */
+    const char *method;   /* "GET": static */
+    struct bytes headers; /* lines `Name: value\r\n`.  They may hold secrets: neither recorded nor logged */
+    struct bytes body;
 };
 
 struct source_reject {
@@ -87,7 +96,9 @@ struct source_statistics {
 struct source_options {
     struct bytes kind, argument; /* must outlive the source */
     struct bytes base_url;       /* replaces the vendor's address; empty: the vendor's */
+    struct bytes rest_url;       /* replaces the base address of the vendor's REST interface; empty: the vendor's */
     struct bytes login, token;   /* account at the vendor; empty: none.  The token is secret: for the vendor alone */
+    struct bytes client_id;      /* the application that the token was made for; empty: the vendor is asked */
     uint64_t seed;               /* of simulators and of back-off jitter */
     double rate;                 /* simulators: events per second; 0: their default */
     int64_t round_length_us;     /* recordings that loop: see recording.h; 0: play once */
@@ -100,6 +111,12 @@ void source_spec_split(struct bytes text, struct bytes *kind, struct bytes *argu
 /* NULL and an error that names the kinds there are (did-you-mean) or what is wrong with the argument. */
 struct source *source_create(const struct source_options *options, struct error *error);
 void source_destroy(struct source *source);
+
+/* Before the first connect: an event that such a source made before a restart, as the log has it, oldest first.  The source
+ * goes on from there: it knows again what it has seen, and what it missed since becomes a gap event.  Events of others
+ * are passed over. */
+void source_resume(struct source *source, const struct event *event);
+bool source_can_resume(const struct source *source); /* otherwise the call above does nothing */
 
 /* Starts, or tries again: asks for connections (SOURCE_OPEN). */
 void source_connect(struct source *source, int64_t now_us, struct source_output *output);

@@ -20,6 +20,7 @@ struct source_class {
     /* Checks source->options and prepares source->state, which is zeroed.  -1 with the error set; release is called all the
      * same. */
     int (*init)(struct source *source, struct error *error);
+    void (*resume)(struct source *source, const struct event *event); /* NULL: nothing to go on from */
     void (*connect)(struct source *source, int64_t now_us, struct source_output *output);
     void (*read)(struct source *source, const struct source_input *inputs, size_t count, struct source_output *output);
     void (*close)(struct source *source, int64_t now_us, struct source_output *output);
@@ -105,6 +106,10 @@ uint32_t source_open_connection(struct source *source, struct source_output *out
 bool source_send(struct source_output *output, uint32_t connection, struct bytes text);
 /* The same for a text that holds a secret; `shown` (static memory) stands for it in recordings. */
 bool source_send_secret(struct source_output *output, uint32_t connection, struct bytes text, struct bytes shown);
+/* Asks for an HTTP request and returns its number, which is in SOURCE_RESPONSE; 0 when there is no room or memory for it. method:
+ * static; headers: lines `Name: value\r\n`, which are neither recorded nor logged.  source_close_connection gives it up. */
+uint32_t source_request(struct source *source, struct source_output *output, const char *method, struct bytes url,
+                        struct bytes headers, struct bytes body);
 /* Connection 0 is none: nothing to do. */
 bool source_close_connection(struct source_output *output, uint32_t connection);
 
@@ -114,6 +119,8 @@ bool source_close_connection(struct source_output *output, uint32_t connection);
 void source_set_state(struct source *source, enum source_state state, int64_t now_us);
 /* Remembers why; the state is the caller's. */
 void source_set_error(struct source *source, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Logs what the user should know of a source that goes on. */
+void source_warn(const struct source *source, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* No retry makes sense: remembers why and fails. */
 void source_fail(struct source *source, int64_t now_us, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
