@@ -1,6 +1,6 @@
-/* Every source has a few links (open connections: a WebSocket or a file).  A frame is copied into the arena of the
- * current batch, so that the events made from it may point into it; a batch is given away at the end of a
- * step, or when it is full.
+/* Every source has a few links (open connections: a WebSocket or a file) and calls (HTTP requests).  A frame is copied into the
+ * arena of the current batch, so that the events made from it may point into it; a batch is given away at the end of a step, or
+ * when it is full.
  *
  * Invariant: driver->batch, when there is one, belongs to the driver; all events added since it was taken are in it. */
 #include "pipeline/driver.h"
@@ -13,6 +13,7 @@
 enum {
     DRIVER_SOURCE_MAX = 64,
     DRIVER_LINK_MAX = 64,         /* open connections of one source */
+    DRIVER_CALL_MAX = 32,         /* unanswered requests of one source */
     DRIVER_LINES_A_TURN = 256,    /* of one file, before others get theirs */
     DRIVER_BATCH_BYTES = 1 << 20, /* given away when its frames take this much */
     DRIVER_BATCH_EVENTS = 1024,
@@ -33,10 +34,19 @@ struct link {
     bool closing; /* asked to close: its end is no news to the source */
 };
 
+/* An HTTP request under way. */
+struct call {
+    struct feed *feed;
+    uint32_t number;
+    struct net_http *http; /* NULL: free */
+};
+
 struct feed {
     struct driver *driver;
     struct source *source;
     struct link links[DRIVER_LINK_MAX];
+    struct call calls[DRIVER_CALL_MAX];
+    enum source_state state; /* as last logged */
     int64_t wake_at_us;
     bool loop; /* a recording that starts again at its end */
     bool ended;
@@ -51,6 +61,7 @@ struct driver {
     struct source_output output;
     struct buffer tapped; /* an event on its way to the tap */
     bool stopping;        /* no batch was to be had */
+    bool destroying;      /* sources hear of nothing any more */
 };
 
 static int64_t now_us(const struct driver *driver)
@@ -83,7 +94,8 @@ int driver_add(struct driver *driver, struct source *source, bool loop, struct e
         source_destroy(source);
         return error_set(error, "more than %d sources", DRIVER_SOURCE_MAX);
     }
-    *feed = (struct feed){.driver = driver, .source = source, .wake_at_us = INT64_MAX, .loop = loop};
+    *feed = (struct feed){
+        .driver = driver, .source = source, .wake_at_us = INT64_MAX, .loop = loop, .state = source_statistics(source)->state};
     driver->feeds[driver->feed_count++] = feed;
     return 0;
 }
@@ -253,6 +265,16 @@ static int link_open_file(struct link *link, const char *path, struct error *err
     return link->file ? 0 : -1;
 }
 
+static int check_plaintext(const struct driver *driver, struct bytes address, struct error *error)
+{
+    bool websocket = bytes_start_with(address, BYTES("ws://"));
+    if ((!websocket && !bytes_start_with(address, BYTES("http://"))) || driver->options.allow_plaintext ||
+        net_url_is_loopback(address))
+        return 0;
+    return error_set(error, "%.*s: plaintext is only for loopback; use %s, or set DATAFLOW_ALLOW_PLAINTEXT for a test network",
+                     BYTES_ARG(address), websocket ? "wss://" : "https://");
+}
+
 static int link_open(struct link *link, struct bytes address, struct error *error)
 {
     struct driver *driver = link->feed->driver;
@@ -262,10 +284,8 @@ static int link_open(struct link *link, struct bytes address, struct error *erro
         snprintf(path, sizeof path, "%.*s", BYTES_ARG(bytes_skip(address, file.length)));
         return link_open_file(link, path, error);
     }
-    if (bytes_start_with(address, BYTES("ws://")) && !driver->options.allow_plaintext && !net_url_is_loopback(address))
-        return error_set(error,
-                         "%.*s: plaintext is only for loopback; use wss://, or set DATAFLOW_ALLOW_PLAINTEXT for a test network",
-                         BYTES_ARG(address));
+    if (check_plaintext(driver, address, error) != 0)
+        return -1;
     link->socket = net_socket_connect(driver->loop, address, &socket_events, link, error);
     return link->socket ? 0 : -1;
 }
@@ -305,6 +325,64 @@ static void link_close(struct link *link)
         link_release(link);
 }
 
+/* ---- requests ---- */
+
+static void feed_respond(struct feed *feed, uint32_t number, const struct net_answer *answer)
+{
+    struct driver *driver = feed->driver;
+    if (!driver_need_batch(driver))
+        return;
+    struct source_input input = {.kind = SOURCE_RESPONSE,
+                                 .connection = number,
+                                 .now_us = now_us(driver),
+                                 .frame = arena_copy(&driver->batch->arena, answer->body),
+                                 .status = answer->status,
+                                 .retry_after_us = answer->retry_after_us};
+    if (!input.frame.at) { /* no memory for the body: as good as no answer */
+        input.status = 0;
+        input.frame = BYTES("out of memory");
+    }
+    driver->output.batch = driver->batch;
+    source_read(feed->source, &input, 1, &driver->output);
+    feed_apply(feed);
+}
+
+static void on_answer(void *context, const struct net_answer *answer)
+{
+    struct call *call = context;
+    call->http = NULL;
+    if (!call->feed->driver->destroying)
+        feed_respond(call->feed, call->number, answer);
+}
+
+static void feed_request(struct feed *feed, const struct source_action *action)
+{
+    struct driver *driver = feed->driver;
+    struct error error = {"too many requests at once"};
+    struct net_http_request request = {
+        .method = action->method, .url = action->text, .headers = action->headers, .body = action->body};
+    size_t i = 0;
+    while (i < DRIVER_CALL_MAX && feed->calls[i].http)
+        i++;
+    if (i < DRIVER_CALL_MAX && check_plaintext(driver, action->text, &error) == 0) {
+        feed->calls[i] = (struct call){.feed = feed, .number = action->connection};
+        feed->calls[i].http = net_http_send(driver->loop, &request, on_answer, &feed->calls[i], &error);
+        if (feed->calls[i].http)
+            return;
+    }
+    feed_respond(feed, action->connection,
+                 &(struct net_answer){.retry_after_us = NET_RETRY_AFTER_NONE, .body = bytes_of_string(error.text)});
+}
+
+static void feed_cancel(struct feed *feed, uint32_t number)
+{
+    for (size_t i = 0; i < DRIVER_CALL_MAX; i++)
+        if (feed->calls[i].http && feed->calls[i].number == number) {
+            net_http_cancel(feed->calls[i].http);
+            feed->calls[i].http = NULL;
+        }
+}
+
 static void feed_act(struct feed *feed, const struct source_action *action)
 {
     struct link *link = feed_link(feed, action->connection);
@@ -321,8 +399,29 @@ static void feed_act(struct feed *feed, const struct source_action *action)
     case SOURCE_CLOSE:
         if (link)
             link_close(link);
+        else
+            feed_cancel(feed, action->connection);
+        break;
+    case SOURCE_REQUEST:
+        feed_request(feed, action);
         break;
     }
+}
+
+/* One line for each turn that a source's life takes. */
+static void feed_log_state(struct feed *feed)
+{
+    enum source_state state = source_statistics(feed->source)->state;
+    if (state == feed->state)
+        return;
+    feed->state = state;
+    const char *name = source_name(feed->source);
+    if (state == SOURCE_FAILED)
+        log_event(LOG_ERROR, "source_failed", "%s: %s", name, source_last_error(feed->source));
+    else if (state == SOURCE_BACKING_OFF)
+        log_event(LOG_WARNING, "source_lost", "%s: %s; trying again", name, source_last_error(feed->source));
+    else
+        log_event(LOG_DEBUG, "source_state", "%s: %.*s", name, BYTES_ARG(source_state_name(state)));
 }
 
 /* Carries out what the last call on the source asked for. */
@@ -339,6 +438,7 @@ static void feed_apply(struct feed *feed)
     source_output_reset(&driver->output);
     for (size_t i = 0; i < action_count; i++) /* may come back here for further calls */
         feed_act(feed, &actions[i]);
+    feed_log_state(feed);
     enum source_state state = source_statistics(feed->source)->state;
     feed->ended = state == SOURCE_ENDED || state == SOURCE_FAILED;
 }
@@ -474,6 +574,9 @@ void driver_close(struct driver *driver)
         driver->output.batch = driver->batch;
         source_close(feed->source, now_us(driver), &driver->output);
         feed_apply(feed);
+        for (size_t c = 0; c < DRIVER_CALL_MAX; c++)
+            if (feed->calls[c].http)
+                feed_cancel(feed, feed->calls[c].number);
     }
     net_loop_step(driver->loop, 0);
     driver_flush(driver);
@@ -488,10 +591,12 @@ void driver_destroy(struct driver *driver)
 {
     if (!driver)
         return;
+    driver->destroying = true;
     for (size_t i = 0; i < driver->feed_count; i++)
         for (size_t l = 0; l < DRIVER_LINK_MAX; l++)
             driver->feeds[i]->links[l].closing = true;
-    net_loop_destroy(driver->loop);
+    if (driver->loop)
+        net_loop_destroy(driver->loop);
     for (size_t i = 0; i < driver->feed_count; i++) {
         for (size_t l = 0; l < DRIVER_LINK_MAX; l++)
             file_feed_close(driver->feeds[i]->links[l].file);

@@ -51,7 +51,13 @@ static void faulty_read(struct source *source, const struct source_input *inputs
         struct source_input input = inputs[i];
         input.now_us = delayed(source, input.now_us);
         size_t rejects = output->reject_count;
-        if (fails_now(state->faults, &input))
+        bool fails = fails_now(state->faults, &input);
+        if (fails && input.kind == SOURCE_RESPONSE) { /* every request is answered, if only by its failure */
+            input.status = 0;
+            input.frame = BYTES("injected fault");
+            fails = false;
+        }
+        if (fails)
             source_error(state->inner, input.connection, SOURCE_CLOSED_NONE, BYTES("injected fault"), input.now_us, output);
         else
             source_read(state->inner, &input, 1, output);
