@@ -1,27 +1,50 @@
-"""A certificate authority and a certificate for loopback, made anew for a test with the openssl command."""
+"""A certificate authority and certificates for loopback, made anew for a test with the openssl command."""
 
 import ssl
 import subprocess
+from functools import cached_property
 from pathlib import Path
+
+LOOPBACK = "DNS:localhost,IP:127.0.0.1"
 
 
 class LoopbackCertificates:
-    """authority: the file that clients must trust; server: the context for a server on 127.0.0.1 or localhost."""
+    """authority: the file that clients must trust; the rest: contexts for a server on 127.0.0.1 or localhost."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.authority = directory / "authority.pem"
-        key, request, certificate = (directory / name for name in ("server.key", "server.csr", "server.pem"))
-        extensions = directory / "server.ext"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        authority_key = directory / "authority.key"
-        self._openssl("req", "-x509", *new_key, "-days", "2", "-subj", "/CN=Test authority",
-                      "-keyout", authority_key, "-out", self.authority)  # fmt: skip
-        self._openssl("req", *new_key, "-subj", "/CN=localhost", "-keyout", key, "-out", request)
-        self._openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", authority_key, "-CAcreateserial",
-                      "-days", "2", "-extfile", extensions, "-out", certificate)  # fmt: skip
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(certificate, key)
+        self._authority_key = directory / "authority.key"
+        self._openssl("req", "-x509", *self._NEW_KEY, "-days", "2", "-subj", "/CN=Test authority",
+                      "-keyout", self._authority_key, "-out", self.authority)  # fmt: skip
+
+    _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+    @cached_property
+    def server(self) -> ssl.SSLContext:
+        return self._context("server", LOOPBACK)
+
+    @cached_property
+    def expired(self) -> ssl.SSLContext:
+        return self._context("expired", LOOPBACK, days=-1)
+
+    @cached_property
+    def wrong_name(self) -> ssl.SSLContext:
+        return self._context("wrong_name", "DNS:elsewhere.example")
+
+    def files(self, name: str, names: str = LOOPBACK, days: int = 2) -> tuple[Path, Path]:
+        """Certificate and key for these names; days: until it expires."""
+        key, request, certificate, extensions = (self.directory / f"{name}.{end}" for end in ("key", "csr", "pem", "ext"))
+        extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n")
+        self._openssl("req", *self._NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        self._openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self._authority_key, "-CAcreateserial",
+                      "-days", str(days), "-extfile", extensions, "-out", certificate)  # fmt: skip
+        return certificate, key
+
+    def _context(self, name: str, names: str, days: int = 2) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files(name, names, days))
+        return context
 
     @staticmethod
     def _openssl(*arguments: str | Path) -> None:
