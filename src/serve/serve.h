@@ -35,11 +35,11 @@ struct serve_backend {
 };
 
 struct serve_options {
-    const char *address;        /* "127.0.0.1" */
-    int port;                   /* 0: any free */
-    const char *token;          /* bearer token, needed for any address but loopback; NULL: none */
-    bool auth_none;             /* no token although not on loopback: said outright */
-    const char *allowed_hosts;  /* comma-separated Host names that are answered besides loopback names and `address` */
+    const char *address;       /* "127.0.0.1" */
+    int port;                  /* 0: any free */
+    const char *token;         /* bearer token, needed for any address but loopback; NULL: none */
+    bool auth_none;            /* no token although not on loopback: said outright */
+    const char *allowed_hosts; /* comma-separated Host names that are answered besides loopback names and `address` */
 };
 
 struct serve *serve_start(const struct serve_options *options, const struct serve_backend *backend, struct error *error);
