@@ -142,6 +142,8 @@ static int run(const struct command_context *context, struct source *source, int
     signal(SIGPIPE, SIG_IGN);
     progress_start(&command.progress, context->progress, "normalize", "lines", 0);
     enum normalize_result result = normalize_paths(context, normalize, error);
+    if (result == NORMALIZE_DONE)
+        result = normalize_end(normalize, error);
     progress_end(&command.progress);
     int status = status_of(result, context->config->strict && normalize_counts(normalize)->refused > 0);
     if (result == NORMALIZE_FAILED)

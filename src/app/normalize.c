@@ -24,6 +24,7 @@ struct normalize {
     struct source_output output;
     struct buffer out, rejects;
     struct normalize_counts counts;
+    uint64_t source_refused_by[REJECT_REASON_COUNT]; /* of the source's statistics, as far as they are in `counts` */
 };
 
 struct normalize *normalize_create(const struct normalize_options *options, struct error *error)
@@ -90,10 +91,9 @@ static enum normalize_result write_all(struct normalize *normalize, struct error
     return result;
 }
 
-static void refuse(struct normalize *normalize, uint64_t line, enum reject_reason reason, struct bytes frame, int64_t received_us)
+static void tell_refused(struct normalize *normalize, uint64_t line, enum reject_reason reason, struct bytes frame,
+                         int64_t received_us)
 {
-    normalize->counts.refused++;
-    normalize->counts.refused_by[reason]++;
     if (normalize->options.refused)
         normalize->options.refused(normalize->options.context, normalize->name, line, reason);
     if (normalize->options.rejects < 0)
@@ -110,23 +110,42 @@ static void refuse(struct normalize *normalize, uint64_t line, enum reject_reaso
     BUFFER_LITERAL(out, "}\n");
 }
 
+/* A line that does not reach the source. */
+static void refuse(struct normalize *normalize, enum reject_reason reason, struct bytes line)
+{
+    normalize->counts.refused++;
+    normalize->counts.refused_by[reason]++;
+    tell_refused(normalize, normalize->lines->number, reason, line, TIME_UNKNOWN);
+}
+
+/* A frame may hold many records, more than the source keeps refused ones of: its statistics have them all. */
+static void count_refused(struct normalize *normalize)
+{
+    const uint64_t *refused_by = source_statistics(normalize->options.source)->rejected_by;
+    for (unsigned reason = 0; reason < REJECT_REASON_COUNT; reason++) {
+        uint64_t more = refused_by[reason] - normalize->source_refused_by[reason];
+        normalize->counts.refused += more;
+        normalize->counts.refused_by[reason] += more;
+        normalize->source_refused_by[reason] = refused_by[reason];
+    }
+}
+
 /* ---- batches ---- */
 
-/* Gives the gathered lines to the source. */
-static enum normalize_result flush(struct normalize *normalize, struct error *error)
+/* What the source made of the gathered lines. */
+static enum normalize_result take_output(struct normalize *normalize, struct error *error)
 {
     struct source_output *output = &normalize->output;
-    source_read(normalize->options.source, normalize->inputs, normalize->input_count, output);
     for (size_t i = 0; i < output->batch->count; i++) {
         event_write(&output->batch->events[i], &normalize->out);
         buffer_byte(&normalize->out, '\n');
     }
     for (size_t i = 0; i < output->reject_count; i++) {
         const struct source_reject *reject = &output->rejects[i];
-        refuse(normalize, normalize->input_lines[reject->input], reject->reason, reject->frame,
-               normalize->inputs[reject->input].now_us);
+        tell_refused(normalize, normalize->input_lines[reject->input], reject->reason, reject->frame,
+                     normalize->inputs[reject->input].now_us);
     }
-    event_batch_reset(output->batch);
+    count_refused(normalize);
     source_output_reset(output);
     event_batch_reset(output->batch);
     normalize->input_count = 0;
@@ -134,11 +153,19 @@ static enum normalize_result flush(struct normalize *normalize, struct error *er
                                                                                         : NORMALIZE_DONE;
 }
 
-static void add_input(struct normalize *normalize, struct bytes frame, int64_t received_us)
+/* Gives the gathered lines to the source. */
+static enum normalize_result flush(struct normalize *normalize, struct error *error)
+{
+    source_read(normalize->options.source, normalize->inputs, normalize->input_count, &normalize->output);
+    return take_output(normalize, error);
+}
+
+/* connection: of a recorded frame; 0 for a bare one, which is whole by itself. */
+static void add_input(struct normalize *normalize, struct bytes frame, int64_t received_us, uint32_t connection)
 {
     normalize->input_lines[normalize->input_count] = normalize->lines->number;
     normalize->inputs[normalize->input_count++] =
-        (struct source_input){.kind = SOURCE_FRAME, .now_us = received_us, .frame = frame};
+        (struct source_input){.kind = SOURCE_FRAME, .connection = connection, .now_us = received_us, .frame = frame};
 }
 
 /* A line of a recording; false: it is a bare frame after all. */
@@ -149,14 +176,14 @@ static bool take_recorded(struct normalize *normalize, struct bytes line)
     if (reason == REJECT_MISSING_FIELD)
         return false;
     if (reason != REJECT_NONE) {
-        refuse(normalize, normalize->lines->number, reason, line, TIME_UNKNOWN);
+        refuse(normalize, reason, line);
         return true;
     }
     struct bytes kind, argument;
     source_spec_split(recorded.source, &kind, &argument);
     bool ours = kind.length == 0 || bytes_equal(kind, source_kind(normalize->options.source));
     if (recorded.event == RECORDING_FRAME && ours)
-        add_input(normalize, recorded.frame, recorded.received_us);
+        add_input(normalize, recorded.frame, recorded.received_us, recorded.connection != 0 ? recorded.connection : 1);
     else
         normalize->counts.aside++;
     return true;
@@ -179,7 +206,7 @@ static void take_line(struct normalize *normalize, struct bytes line)
     if (line.length == 0)
         normalize->counts.blank++;
     else if (!may_be_recorded(line) || !take_recorded(normalize, line))
-        add_input(normalize, line, TIME_UNKNOWN);
+        add_input(normalize, line, TIME_UNKNOWN, 0);
 }
 
 /* Before a read that may wait: everything so far goes out. */
@@ -212,7 +239,7 @@ static enum normalize_result read_lines(struct normalize *normalize, struct erro
             return NORMALIZE_DONE;
         normalize->counts.lines++;
         if (got == LINES_TOO_LONG)
-            refuse(normalize, normalize->lines->number, REJECT_TOO_LONG, line, TIME_UNKNOWN);
+            refuse(normalize, REJECT_TOO_LONG, line);
         else
             take_line(normalize, line);
     }
@@ -229,6 +256,15 @@ enum normalize_result normalize_file(struct normalize *normalize, int file, cons
     if (result == NORMALIZE_DONE)
         result = before_read(normalize, error);
     normalize->lines = NULL;
+    normalize->input_lines[0] = lines.number; /* of what the source still holds of it */
     lines_release(&lines);
     return result;
+}
+
+enum normalize_result normalize_end(struct normalize *normalize, struct error *error)
+{
+    normalize->inputs[0] = (struct source_input){.now_us = TIME_UNKNOWN};
+    source_close(normalize->options.source, TIME_UNKNOWN, &normalize->output);
+    enum normalize_result result = take_output(normalize, error);
+    return result == NORMALIZE_DONE ? write_all(normalize, error) : result;
 }

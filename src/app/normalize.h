@@ -37,6 +37,9 @@ void normalize_destroy(struct normalize *normalize);
 /* Reads lines to the end of `file` and writes their events.  Several files are one stream. */
 enum normalize_result normalize_file(struct normalize *normalize, int file, const char *name, struct error *error);
 
+/* After the last file: closes the source, and writes what it still held (a line that had no end). */
+enum normalize_result normalize_end(struct normalize *normalize, struct error *error);
+
 const struct normalize_counts *normalize_counts(const struct normalize *normalize);
 
 #endif

@@ -5,12 +5,19 @@
 
 #define DEMO_RECORDING "recording:demo"
 #define DEMO_MARKET "simulated:market"
+#define TWITCH_IRC "twitch-irc"
 
 static struct source_options options_of(const struct config *config, const char *spec)
 {
     struct source_options options = {.seed = config->seed, .rate = config->rate};
     source_spec_split(bytes_of_string(spec), &options.kind, &options.argument);
     options.base_url = config_base_url(config, options.kind);
+    if (bytes_equal(options.kind, BYTES(TWITCH_IRC))) {
+        options.login = bytes_of_string(config->twitch_nickname ? config->twitch_nickname : "");
+        options.token = bytes_of_string(config->twitch_oauth_token ? config->twitch_oauth_token : "");
+        if (options.argument.length == 0 && config->twitch_channel)
+            options.argument = bytes_of_string(config->twitch_channel);
+    }
     return options;
 }
 
@@ -48,7 +55,10 @@ static int setup_fill(const struct config *config, struct source_setup *setup, s
     setup->demo_path = demo_path(error);
     if (!setup->demo_path)
         return -1;
-    if (config->demo || config->sources.count == 0)
+    bool chat = config->sources.count == 0 && config->twitch_channel; /* a channel alone says enough */
+    if (chat && setup_add(setup, source_setup_one(config, TWITCH_IRC, error), false, error) < 0)
+        return -1;
+    if (config->demo || (config->sources.count == 0 && !chat))
         if (setup_add_demo(config, setup, error) < 0 ||
             setup_add(setup, source_setup_one(config, DEMO_MARKET, error), false, error) < 0)
             return -1;

@@ -27,51 +27,6 @@ static inline void put(struct writer *writer, struct bytes text)
 
 /* ---- strings ---- */
 
-#define EVERY_BYTE(value) (0x0101010101010101u * (value))
-
-/* High bits where a byte of the word is a control character, a quote, a backslash or not ASCII. */
-static inline uint64_t special_bytes(uint64_t word)
-{
-    uint64_t quote = word ^ EVERY_BYTE('"'), backslash = word ^ EVERY_BYTE('\\');
-    uint64_t found = (word - EVERY_BYTE(0x20)) | (quote - EVERY_BYTE(1)) | (backslash - EVERY_BYTE(1)) | word;
-    return found & EVERY_BYTE(0x80);
-}
-
-/* Fewer bytes than a word; the spare ones are taken as spaces, which are plain. */
-static inline bool copy_plain_short(char *out, struct bytes text)
-{
-    uint64_t word = EVERY_BYTE(' ');
-    char *bytes = (char *)&word;
-    if (text.length >= 4) {
-        memcpy(bytes, text.at, 4);
-        memcpy(bytes + text.length - 4, text.at + text.length - 4, 4);
-    } else if (text.length > 0) {
-        bytes[0] = text.at[0];
-        bytes[text.length / 2] = text.at[text.length / 2];
-        bytes[text.length - 1] = text.at[text.length - 1];
-    }
-    memcpy(out, &word, sizeof word);
-    return special_bytes(word) == 0;
-}
-
-/* Copies text that needs no escape; false at the first byte that might (what was copied is then void).  May look at and
- * write the last whole word twice; never beyond the text. */
-static inline bool copy_plain(char *out, struct bytes text)
-{
-    uint64_t word, found = 0;
-    if (text.length < sizeof word)
-        return copy_plain_short(out, text);
-    for (size_t i = 0; i + sizeof word <= text.length; i += sizeof word) {
-        memcpy(&word, text.at + i, sizeof word);
-        memcpy(out + i, &word, sizeof word);
-        found |= special_bytes(word);
-    }
-    size_t tail = text.length - sizeof word;
-    memcpy(&word, text.at + tail, sizeof word);
-    memcpy(out + tail, &word, sizeof word);
-    return (found | special_bytes(word)) == 0;
-}
-
 /* Out of line: the rare text. */
 static __attribute__((noinline)) void put_escaped(struct writer *writer, struct bytes text)
 {
@@ -86,7 +41,7 @@ static __attribute__((noinline)) void put_escaped(struct writer *writer, struct 
 
 static inline void put_string(struct writer *writer, struct bytes text)
 {
-    if (!copy_plain(writer->at + 1, text)) {
+    if (!text_copy_plain(writer->at + 1, text)) {
         put_escaped(writer, text);
         return;
     }
