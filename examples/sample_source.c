@@ -1,6 +1,5 @@
 /* A sample adapter, explained in docs/adding-a-source.md: the trades of an exchange that does not exist.
  * Its feed is one WebSocket with one text a message; ids count up by one, so what was missed is known:
- *
  *     we send   S,BTC-USDT                                    subscribe
  *     it sends  H                                             still there
  *               T,1042,61000.10,0.25,buy,1790000000123        id, price, volume, aggressor, time in milliseconds */
@@ -141,9 +140,16 @@ static void sample_error(struct source *source, uint32_t connection, int code, s
     sample_back_off(source, now_us);
 }
 
-const struct source_class source_sample = {"acme",       NULL,
-                                           "SYMBOL",     "trades of an exchange that does not exist",
-                                           true,         sizeof(struct sample_state),
-                                           sample_init,  sample_connect,
-                                           sample_read,  sample_close,
-                                           sample_error, NULL};
+const struct source_class source_sample = {"acme",
+                                           NULL,
+                                           "SYMBOL",
+                                           "trades of an exchange that does not exist",
+                                           true,
+                                           sizeof(struct sample_state),
+                                           sample_init,
+                                           NULL,
+                                           sample_connect,
+                                           sample_read,
+                                           sample_close,
+                                           sample_error,
+                                           NULL};

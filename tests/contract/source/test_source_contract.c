@@ -24,6 +24,7 @@ struct subject {
     bool file;  /* ends with its file */
     bool ticks; /* makes events by itself */
     bool faulty;
+    const char *ending; /* what a frame needs to be whole; NULL: nothing */
 };
 
 #define EVENT_JSON(id, price)                                                                                                    \
@@ -62,19 +63,32 @@ struct subject {
             "T,1051,1,1,buy,99999999999999999999"                                                                                \
     }
 
+#define TWITCH_MESSAGE(id, text)                                                                                                 \
+    "@badges=;color=#1E90FF;display-name=Ann;emotes=;id=" id ";mod=0;room-id=7;subscriber=1;tmi-sent-ts=1790000000100;"          \
+    "user-id=42 :ann!ann@ann.tmi.twitch.tv PRIVMSG #room :" text
+#define TWITCH_FRAMES                                                                                                            \
+    {                                                                                                                            \
+        ":tmi.twitch.tv 001 justinfan1 :Welcome, GLHF!",                                                                         \
+            "@emote-only=0;followers-only=-1;r9k=0;room-id=7;slow=0;subs-only=0 :tmi.twitch.tv ROOMSTATE #room",                 \
+            TWITCH_MESSAGE("a1", "hi"), TWITCH_MESSAGE("a2", "hi"), TWITCH_MESSAGE("a1", "hi"), "PING :tmi.twitch.tv",           \
+            "@ban-duration=5;room-id=7;target-user-id=42;tmi-sent-ts=1790000000200 :tmi.twitch.tv CLEARCHAT #room :ann"          \
+    }
+
 static const struct subject subjects[] = {
-    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, false},
-    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, false},
-    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, false},
-    {"simulated:market", NULL, {NULL}, false, true, false},
-    {"simulated:market/50", NULL, {NULL}, false, true, false},
-    {"simulated:chat", NULL, {NULL}, false, true, false},
-    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, false},
-    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, true},
-    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, true},
-    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, true},
-    {"simulated:chat", NULL, {NULL}, false, true, true},
-    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, true},
+    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, false, NULL},
+    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, false, NULL},
+    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, false, NULL},
+    {"simulated:market", NULL, {NULL}, false, true, false, NULL},
+    {"simulated:market/50", NULL, {NULL}, false, true, false, NULL},
+    {"simulated:chat", NULL, {NULL}, false, true, false, NULL},
+    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, false, NULL},
+    {"twitch-irc:room", NULL, TWITCH_FRAMES, false, false, false, "\r\n"},
+    {"twitch-irc:room,other", NULL, TWITCH_FRAMES, false, false, true, "\r\n"},
+    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, true, NULL},
+    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, true, NULL},
+    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, true, NULL},
+    {"simulated:chat", NULL, {NULL}, false, true, true, NULL},
+    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, true, NULL},
 };
 enum { SUBJECT_COUNT = sizeof subjects / sizeof *subjects };
 
@@ -115,7 +129,21 @@ struct rig {
     uint32_t connection;  /* opened last; 0: none */
     uint32_t wanted;      /* asked for last */
     size_t opens, closes;
+    struct arena frames; /* those that were given an ending */
 };
+
+/* The text as a whole frame. */
+static struct bytes frame_of(struct rig *rig, struct bytes text)
+{
+    if (!rig->subject->ending)
+        return text;
+    struct bytes ending = bytes_of_string(rig->subject->ending);
+    char *frame = arena_text(&rig->frames, text.length + ending.length);
+    assert_non_null(frame);
+    memcpy(frame, text.at, text.length);
+    memcpy(frame + text.length, ending.at, ending.length);
+    return bytes_of(frame, text.length + ending.length);
+}
 
 static void check_ledger(const struct rig *rig)
 {
@@ -176,6 +204,7 @@ static struct rig *rig_create(const struct subject *subject, uint64_t fail_every
     event_batch_reset(rig->output.batch);
     source_output_reset(&rig->output);
     buffer_init(&rig->events, 64 << 20);
+    arena_init(&rig->frames, 64 << 20);
     return rig;
 }
 
@@ -185,6 +214,7 @@ static void rig_destroy(struct rig *rig)
     source_destroy(rig->source);
     event_batch_destroy(rig->output.batch);
     buffer_release(&rig->events);
+    arena_release(&rig->frames);
     free(rig);
 }
 
@@ -222,7 +252,7 @@ static enum source_state state_of(const struct rig *rig)
 }
 
 /* Frames, garbage and ticks by turns. */
-static size_t make_script(const struct rig *rig, struct source_input *script)
+static size_t make_script(struct rig *rig, struct source_input *script)
 {
     size_t frames = 0, count = 0;
     while (frames < FRAMES_MAX && rig->subject->frames[frames])
@@ -235,7 +265,8 @@ static size_t make_script(const struct rig *rig, struct source_input *script)
         } else {
             input->kind = SOURCE_FRAME;
             size_t index = i % 4 == 1 || frames == 0 ? i % GARBAGE_COUNT : (i / 2) % frames;
-            input->frame = i % 4 == 1 || frames == 0 ? garbage[index] : bytes_of_string(rig->subject->frames[index]);
+            bool wrong = i % 4 == 1 || frames == 0;
+            input->frame = frame_of(rig, wrong ? garbage[index] : bytes_of_string(rig->subject->frames[index]));
         }
     }
     return count;
@@ -282,7 +313,7 @@ static void test_garbage_is_counted(void **state)
     for (size_t i = 0; i < GARBAGE_COUNT; i++) {
         struct source_statistics before = *source_statistics(rig->source);
         struct source_input input = {
-            .kind = SOURCE_FRAME, .connection = rig->connection, .now_us = START_US + 2000, .frame = garbage[i]};
+            .kind = SOURCE_FRAME, .connection = rig->connection, .now_us = START_US + 2000, .frame = frame_of(rig, garbage[i])};
         rig_read(rig, &input, 1);
         const struct source_statistics *after = source_statistics(rig->source);
         assert_int_equal(after->frames, before.frames + 1);
