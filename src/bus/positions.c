@@ -1,3 +1,4 @@
+/* A list searched from its start; see positions_internal.h. */
 #include "bus/positions_internal.h"
 
 #include <assert.h>
