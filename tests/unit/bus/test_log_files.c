@@ -144,6 +144,34 @@ static void test_open_reads_the_last_segment_only(void **state)
     bus_destroy(beside);
 }
 
+static void test_directories_are_made(void **state)
+{
+    struct fixture *fixture = *state;
+    char below[200], deep[300], long_name[5000];
+    snprintf(below, sizeof below, "%.150s/below", fixture->scratch.path);
+    snprintf(deep, sizeof deep, "%s/log/", below);
+    struct bus_log_options options = {.directory = deep};
+    struct bus *bus = bus_log_open(&options, &fixture->fault.env, &fixture->error);
+    assert_non_null(bus);
+    assert_int_equal(numbered_append(bus, 0, 3, NULL, &fixture->error), 0);
+    bus_destroy(bus);
+    struct scratch inner;
+    snprintf(inner.path, sizeof inner.path, "%s/log", below);
+    scratch_remove(&inner);
+    assert_int_equal(rmdir(below), 0);
+    /* A file in the way, a name that cannot be. */
+    snprintf(deep, sizeof deep, "%s/lock/log", fixture->scratch.path);
+    assert_null(bus_log_open(&options, &fixture->fault.env, &fixture->error));
+    assert_non_null(strstr(fixture->error.text, "/lock"));
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = 0;
+    options.directory = long_name;
+    assert_null(bus_log_open(&options, &fixture->fault.env, &fixture->error));
+    assert_int_equal(bus_log_verify(long_name, &fixture->fault.env, NULL, NULL, NULL, &fixture->error), -1);
+    options.directory = "";
+    assert_null(bus_log_open(&options, &fixture->fault.env, &fixture->error));
+}
+
 /* ---- read-only ---- */
 
 static void test_read_only_changes_nothing(void **state)
@@ -333,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_index_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_index_is_not_believed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_reads_the_last_segment_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_directories_are_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_only_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_only_sees_half_a_batch_as_nothing, set_up, tear_down),
         cmocka_unit_test(test_read_only_follows_from_nothing),
