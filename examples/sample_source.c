@@ -140,16 +140,9 @@ static void sample_error(struct source *source, uint32_t connection, int code, s
     sample_back_off(source, now_us);
 }
 
-const struct source_class source_sample = {"acme",
-                                           NULL,
-                                           "SYMBOL",
-                                           "trades of an exchange that does not exist",
-                                           true,
-                                           sizeof(struct sample_state),
-                                           sample_init,
-                                           NULL,
-                                           sample_connect,
-                                           sample_read,
-                                           sample_close,
-                                           sample_error,
-                                           NULL};
+/* clang-format off */
+const struct source_class source_sample = {
+    .kind = "acme", .argument = "SYMBOL", .summary = "trades of an exchange that does not exist", .frames = true,
+    .state_size = sizeof(struct sample_state), .init = sample_init,
+    .connect = sample_connect, .read = sample_read, .close = sample_close, .error = sample_error,
+};
