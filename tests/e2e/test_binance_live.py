@@ -230,7 +230,7 @@ def test_tail_follow_sees_events_as_they_come(run_program: RunProgram) -> None:
 
 
 async def _live(url: str, count: int) -> list[dict[str, Any]]:
-    async with connect(url.replace("http", "ws") + "/live") as client:
+    async with connect(url.replace("http", "ws") + "/live", max_queue=None) as client:
         await client.send('{"subscribe":["market_stream","status"]}')
         got: list[dict[str, Any]] = []
         while len(got) < count:

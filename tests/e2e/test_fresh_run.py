@@ -22,7 +22,7 @@ async def _topics_within(instance: Instance, limit_s: float) -> set[str]:
     topics: set[str] = set()
 
     async def listen() -> None:
-        async with connect(instance.url.replace("http", "ws") + "/live") as client:
+        async with connect(instance.url.replace("http", "ws") + "/live", max_queue=None) as client:
             await client.send('{"subscribe":["chat_stream","market_stream","status"]}')
             while topics != {"chat_stream", "market_stream"}:
                 message: dict[str, Any] = json.loads(await client.recv())
