@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "base/queue.h"
 #include "pipeline/driver.h"
+#include "pipeline/duplicates.h"
 #include "pipeline/indexer.h"
 #include "pipeline/resume.h"
 #include "pipeline/sequencer.h"
@@ -34,6 +35,7 @@ struct pipeline {
     struct queue *pool;    /* empty batches */
     struct queue *batches; /* filled ones, in order */
     struct sequencer sequencer;
+    struct duplicates *duplicates; /* with several chat sources; otherwise their own memory suffices */
     struct indexer *indexer;
     pthread_t ingest_thread, sequencer_thread, writer_thread;
     size_t threads_started;
@@ -174,6 +176,10 @@ struct group {
 static void group_add(struct pipeline *pipeline, struct group *group, struct event_batch *batch)
 {
     struct error error = {""};
+    if (pipeline->duplicates) {
+        size_t removed = duplicates_remove(pipeline->duplicates, batch, pipeline->options.env->now_us(pipeline->options.env));
+        ledger_duplicate(&pipeline->ledger, pipeline->log_stage, removed);
+    }
     while (sequencer_add(&pipeline->sequencer, batch, &error) < 0) {
         log_event(LOG_ERROR, "group_failed", "%s; trying again", error.text);
         set_problem(pipeline, &pipeline->log_problem, error.text);
@@ -330,6 +336,17 @@ static int pipeline_prepare_sources(struct pipeline *pipeline, const struct pipe
     return result;
 }
 
+static int pipeline_prepare_duplicates(struct pipeline *pipeline, struct error *error)
+{
+    size_t chat_sources = 0;
+    for (size_t i = 0; i < pipeline->source_count; i++)
+        if (bytes_start_with(bytes_of_string(pipeline->sources[i].kind), BYTES("twitch-")))
+            chat_sources++;
+    if (chat_sources > 1)
+        pipeline->duplicates = duplicates_create();
+    return chat_sources > 1 && !pipeline->duplicates ? error_set(error, "out of memory") : 0;
+}
+
 static int pipeline_resume_sources(struct pipeline *pipeline, const struct pipeline_source *sources, size_t count,
                                    struct error *error)
 {
@@ -407,6 +424,8 @@ struct pipeline *pipeline_start(const struct pipeline_options *options, const st
     pipeline->log_stage = ledger_stage_add(&pipeline->ledger, "log");
     pipeline->store_stage = options->store ? ledger_stage_add(&pipeline->ledger, "store") : -1;
     if (result == 0)
+        result = pipeline_prepare_duplicates(pipeline, error);
+    if (result == 0)
         result = pipeline_resume_sources(pipeline, sources, count, error);
     if (result == 0)
         result = pipeline_prepare_batches(pipeline, error);
@@ -452,6 +471,7 @@ void pipeline_destroy(struct pipeline *pipeline)
     assert(pipeline->threads_started == 0);
     driver_destroy(pipeline->driver);
     indexer_destroy(pipeline->indexer);
+    duplicates_destroy(pipeline->duplicates);
     destroy_batches(pipeline->batches);
     destroy_batches(pipeline->pool);
     sequencer_release(&pipeline->sequencer);
