@@ -53,6 +53,7 @@ extern const size_t bench_count;
 int bench_execute(const struct bench *bench, const struct bench_run *run, struct error *error);
 
 int bench_normalize(struct bench_run *run, struct error *error);
+int bench_twitch_irc(struct bench_run *run, struct error *error);
 int bench_log(struct bench_run *run, struct error *error);
 int bench_store(struct bench_run *run, struct error *error);
 int bench_pipeline(struct bench_run *run, struct error *error);

@@ -249,11 +249,11 @@ static bool is_known_state(struct twitch_room *room, const struct twitch_record 
 {
     const uint64_t whole = (uint64_t)1 << TAG_SLOW | (uint64_t)1 << TAG_R9K | (uint64_t)1 << TAG_SUBS_ONLY;
     if ((record->present & whole) != whole) {
-        room->state = (struct seen_key){0, 0};
+        room->state = 0;
         return false;
     }
-    struct seen_key key = seen_key_of(record->line.tags);
-    bool known = room->state.low == key.low && room->state.high == key.high;
+    uint64_t key = seen_key_of(record->line.tags);
+    bool known = room->state == key;
     room->state = key;
     return known;
 }
@@ -289,7 +289,7 @@ static bool came_twice(struct twitch_call *call, struct bytes line)
     if (!call->shard || !call->shard->links[TWITCH_CURRENT].welcome || !call->shard->links[TWITCH_SUCCESSOR].welcome ||
         twitch_record_has(record, TAG_ID) || twitch_record_has(record, TAG_TIME))
         return false;
-    struct seen_key key = seen_key_of(line);
+    uint64_t key = seen_key_of(line);
     if (seen_has(&call->twitch->seen, key))
         return true;
     seen_add(&call->twitch->seen, key, call->now_us);
@@ -315,6 +315,11 @@ static void record_line(struct twitch_call *call, struct bytes line)
         source_event_lost(call->source, call->output, NULL, call->input);
         return;
     }
+    uint64_t key = 0; /* of the record's own id as it stands in the line; 0: it has none, and the event's is taken */
+    if (twitch_record_has(&twitch->record, TAG_ID) && twitch->record.values[TAG_ID].length > 0) {
+        key = seen_key_of(twitch->record.values[TAG_ID]);
+        seen_expect(&twitch->seen, key);
+    }
     /* Bare lines have no time of receipt: what has no time of its own happened about when the newest record did. */
     int64_t time_us = call->now_us != TIME_UNKNOWN ? call->now_us : twitch->newest_us;
     enum reject_reason reason =
@@ -325,7 +330,8 @@ static void record_line(struct twitch_call *call, struct bytes line)
         return;
     }
     event->received_us = call->now_us;
-    struct seen_key key = seen_key_of(event->id);
+    if (key == 0)
+        key = seen_key_of(event->id);
     if (seen_has(&twitch->seen, key)) {
         source_event_drop(call->output);
         source_duplicate(call->source);

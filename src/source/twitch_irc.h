@@ -45,10 +45,10 @@ struct twitch_presence {
 struct twitch_room {
     struct bytes name;
     struct twitch_presence on[TWITCH_ROLE_COUNT];
-    bool missing;          /* it did not answer, or is suspended: tried again now and then */
-    int64_t next_try_us;   /* not asked for before */
-    int64_t gap_from_us;   /* TIME_UNKNOWN: nothing is missing */
-    struct seen_key state; /* of the last whole ROOMSTATE */
+    bool missing;        /* it did not answer, or is suspended: tried again now and then */
+    int64_t next_try_us; /* not asked for before */
+    int64_t gap_from_us; /* TIME_UNKNOWN: nothing is missing */
+    uint64_t state;      /* hash of the last whole ROOMSTATE; 0: none, or changed since */
 };
 
 struct twitch_shard {

@@ -176,18 +176,58 @@ static void add_param(struct twitch_record *record, struct irc_tag tag)
         record->params[record->param_count++] = tag;
 }
 
+/* Position of the first ';', or the text's length.  Most values are shorter than a word. */
+static inline size_t find_semicolon(struct bytes text)
+{
+    uint64_t word;
+    if (text.length >= sizeof word) {
+        memcpy(&word, text.at, sizeof word);
+        word ^= TEXT_EVERY_BYTE(';');
+        /* The lowest bit set marks the first byte that is 0 now; higher ones may be false. */
+        uint64_t found = (word - TEXT_EVERY_BYTE(1)) & ~word & TEXT_EVERY_BYTE(0x80);
+        if (found != 0)
+            return (size_t)__builtin_ctzll(found) / 8;
+    }
+    ptrdiff_t end = bytes_find(text, ';');
+    return end < 0 ? text.length : (size_t)end;
+}
+
+/* Takes the tag that followed the one before it the last time, if it does so again. */
+static inline bool take_usual_tag(struct bytes *rest, struct bytes name, struct bytes *value)
+{
+    if (rest->length <= name.length || rest->at[name.length] != '=' || memcmp(rest->at, name.at, name.length) != 0)
+        return false;
+    struct bytes text = bytes_skip(*rest, name.length + 1);
+    size_t end = find_semicolon(text);
+    *value = bytes_of(text.at, end);
+    *rest = bytes_skip(text, end < text.length ? end + 1 : end);
+    return true;
+}
+
 static void take_tags(struct twitch_record *record)
 {
-    struct bytes rest = record->line.tags;
-    struct irc_tag tag;
-    while (irc_tag_next(&rest, &tag)) {
-        unsigned found = find_tag(tag.key);
-        if (found < TWITCH_TAG_COUNT) {
-            record->values[found] = tag.value;
-            record->present |= (uint64_t)1 << found;
-        } else if (bytes_start_with(tag.key, BYTES(PARAM_PREFIX))) {
-            add_param(record, tag);
+    struct bytes rest = record->line.tags, value;
+    unsigned previous = TWITCH_TAG_COUNT;
+    while (rest.length > 0) {
+        unsigned usual = record->follower[previous];
+        struct irc_tag tag;
+        if (take_usual_tag(&rest, tags[usual].name, &value)) {
+            previous = usual;
+        } else if (irc_tag_next(&rest, &tag)) {
+            unsigned found = find_tag(tag.key);
+            if (found == TWITCH_TAG_COUNT) {
+                if (bytes_start_with(tag.key, BYTES(PARAM_PREFIX)))
+                    add_param(record, tag);
+                continue;
+            }
+            record->follower[previous] = (uint8_t)found;
+            previous = found;
+            value = tag.value;
+        } else {
+            return;
         }
+        record->values[previous] = value;
+        record->present |= (uint64_t)1 << previous;
     }
 }
 

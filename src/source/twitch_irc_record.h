@@ -104,6 +104,8 @@ struct twitch_record {
     struct bytes values[TWITCH_TAG_COUNT];
     struct irc_tag params[TWITCH_PARAM_MAX]; /* further ones are dropped */
     size_t param_count;
+    /* Kept from line to line: which tag came behind which the last time.  Only speed depends on it; all zero at first. */
+    uint8_t follower[TWITCH_TAG_COUNT + 1];
 };
 
 /* Once, before any record is parsed; from any thread. */

@@ -23,37 +23,44 @@ void seen_release(struct seen *seen)
     seen_init(seen);
 }
 
-struct seen_key seen_key_of(struct bytes text)
+uint64_t seen_key_of(struct bytes text)
 {
-    XXH128_hash_t hash = XXH3_128bits_withSeed(text.at, text.length, random_process_seed());
-    struct seen_key key = {hash.low64, hash.high64};
-    if (key.low == 0 && key.high == 0)
-        key.low = 1;
-    return key;
+    uint64_t key = XXH3_64bits_withSeed(text.at, text.length, random_process_seed());
+    return key != 0 ? key : 1;
+}
+
+static size_t first_slot(const struct seen_generation *generation, uint64_t key)
+{
+    return (size_t)(((unsigned __int128)key * generation->slot_count) >> 64);
+}
+
+void seen_expect(const struct seen *seen, uint64_t key)
+{
+    if (seen->current.count > 0)
+        __builtin_prefetch(&seen->current.slots[first_slot(&seen->current, key)]);
+    if (seen->older.count > 0)
+        __builtin_prefetch(&seen->older.slots[first_slot(&seen->older, key)]);
 }
 
 /* The key's slot, or the free one where it would go.  There is a free one. */
-static struct seen_key *find_slot(const struct seen_generation *generation, struct seen_key key)
+static uint64_t *find_slot(const struct seen_generation *generation, uint64_t key)
 {
-    size_t index = (size_t)(((unsigned __int128)key.high * generation->slot_count) >> 64);
+    size_t index = first_slot(generation, key);
     for (;;) {
-        struct seen_key *slot = &generation->slots[index];
-        if ((slot->low == key.low && slot->high == key.high) || (slot->low == 0 && slot->high == 0))
+        uint64_t *slot = &generation->slots[index];
+        if (*slot == key || *slot == 0)
             return slot;
         if (++index == generation->slot_count)
             index = 0;
     }
 }
 
-static bool generation_has(const struct seen_generation *generation, struct seen_key key)
+static bool generation_has(const struct seen_generation *generation, uint64_t key)
 {
-    if (generation->count == 0)
-        return false;
-    const struct seen_key *slot = find_slot(generation, key);
-    return slot->low != 0 || slot->high != 0;
+    return generation->count > 0 && *find_slot(generation, key) == key;
 }
 
-bool seen_has(const struct seen *seen, struct seen_key key)
+bool seen_has(const struct seen *seen, uint64_t key)
 {
     return generation_has(&seen->current, key) || generation_has(&seen->older, key);
 }
@@ -73,7 +80,7 @@ static bool generation_grow(struct seen_generation *generation)
     if (!grown.slots)
         return false;
     for (size_t i = 0; i < generation->slot_count; i++)
-        if (generation->slots[i].low != 0 || generation->slots[i].high != 0)
+        if (generation->slots[i] != 0)
             *find_slot(&grown, generation->slots[i]) = generation->slots[i];
     free(generation->slots);
     *generation = grown;
@@ -92,7 +99,7 @@ static void turn(struct seen *seen)
     seen->current = fresh;
 }
 
-void seen_add(struct seen *seen, struct seen_key key, int64_t now_us)
+void seen_add(struct seen *seen, uint64_t key, int64_t now_us)
 {
     struct seen_generation *current = &seen->current;
     bool old = current->began_us != TIME_UNKNOWN && now_us != TIME_UNKNOWN && now_us - current->began_us >= SEEN_GENERATION_US;
