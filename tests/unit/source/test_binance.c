@@ -210,7 +210,7 @@ static void forget_output(void)
 
 static void give(struct source *source, enum source_input_kind kind, uint32_t connection, int64_t now_us, const char *frame)
 {
-    struct source_input input = {kind, connection, now_us, bytes_of_string(frame)};
+    struct source_input input = {.kind = kind, .connection = connection, .now_us = now_us, .frame = bytes_of_string(frame)};
     forget_output();
     source_read(source, &input, 1, &output);
 }
