@@ -47,9 +47,9 @@ coverage:
 	@ctest --preset coverage
 	@scripts/coverage build/coverage
 
-# docs/configuration.md out of the program's option table.
+# docs/configuration.md out of the program's option table; app/test_documentation checks that it is current.
 docs: release
-	@scripts/check-docs --write build/release/dataflow
+	@build/release/dataflow docs configuration >docs/configuration.md
 
 clean:
 	@rm -rf $(filter-out build/packages,$(wildcard build/*))
