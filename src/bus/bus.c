@@ -69,6 +69,12 @@ int bus_truncate(struct bus *bus, const struct bus_retention *retention, int64_t
     return bus->class->truncate(bus, retention, now_us, error);
 }
 
+int bus_erase(struct bus *bus, struct bus_erasure *erasure, struct error *error)
+{
+    assert(erasure->replace);
+    return bus->class->erase(bus, erasure, error);
+}
+
 void bus_info(struct bus *bus, struct bus_info *info)
 {
     *info = (struct bus_info){0};

@@ -4,8 +4,8 @@
  * and one durable step: when it returns 0, the records and the reader's position given with it survive kill -9
  * and power loss (policy `always`), together or not at all.
  *
- * One writer, any number of readers, in this process or in others.  A bus may be used from several threads, but
- * append, commit and truncate from one at a time; a reader belongs to one thread. */
+ * One writer, any number of readers, in this process or in others.  A bus may be used from several threads, but append
+ * from one at a time, and so truncate and erase; a reader belongs to one thread. */
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
 
@@ -52,6 +52,18 @@ struct bus_info {
     int64_t last_sync_us;                               /* duration of the last sync */
 };
 
+/* The replacement of records' values where they lie: erasure.  Offsets, times, topics, keys, batches and positions stay. */
+struct bus_erasure {
+    unsigned topics;     /* bits 1 << topic: whose records are asked about */
+    uint64_t from, to;   /* offsets asked about; a step moves `from` on */
+    uint64_t replaced;   /* records so far */
+    uint64_t unreadable; /* damaged batches so far: passed over, their text is still there */
+    /* 1: *value, valid until the next call, takes the place of the record's; 0: the record stays; -1: error.  A record may be
+     * asked about twice; then the first answer has not been used. */
+    int (*replace)(void *context, const struct bus_record *record, struct bytes *value, struct error *error);
+    void *context;
+};
+
 struct bus;
 struct bus_reader;
 
@@ -65,6 +77,7 @@ struct bus_class {
     void (*reader_close)(struct bus_reader *reader);
     int (*offset_at)(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error);
     int (*truncate)(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error);
+    int (*erase)(struct bus *bus, struct bus_erasure *erasure, struct error *error);
     void (*info)(struct bus *bus, struct bus_info *info);
     void (*destroy)(struct bus *bus);
 };
@@ -98,6 +111,10 @@ void bus_reader_close(struct bus_reader *reader);
 int bus_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error);
 /* Drops whole segments that the limits no longer keep. */
 int bus_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error);
+/* One step of an erasure: a segment at most.  1: there is more to do; 0: all is done; -1: error, and what that segment holds is
+ * as before.  Whatever happens, a segment is found as it was or with all its replacements, and each is durable before the step
+ * returns.  Beside appends and readers, from one thread at a time; a reader may still give what it had read before. */
+int bus_erase(struct bus *bus, struct bus_erasure *erasure, struct error *error);
 void bus_info(struct bus *bus, struct bus_info *info);
 void bus_destroy(struct bus *bus);
 

@@ -85,6 +85,11 @@ static int faulty_truncate(struct bus *bus, const struct bus_retention *retentio
     return bus_truncate(inner_of(bus), retention, now_us, error);
 }
 
+static int faulty_erase(struct bus *bus, struct bus_erasure *erasure, struct error *error)
+{
+    return bus_erase(inner_of(bus), erasure, error);
+}
+
 static void faulty_info(struct bus *bus, struct bus_info *info)
 {
     bus_info(inner_of(bus), info);
@@ -109,6 +114,7 @@ struct bus *bus_faulty_create(struct bus *inner, struct bus_faults *faults)
         .reader_close = faulty_reader_close,
         .offset_at = faulty_offset_at,
         .truncate = faulty_truncate,
+        .erase = faulty_erase,
         .info = faulty_info,
         .destroy = faulty_destroy,
     };

@@ -28,6 +28,11 @@ struct log_path log_index_path(const char *directory, uint64_t base_offset)
     return path_make(directory, base_offset, ".index");
 }
 
+struct log_path log_erasing_path(const char *directory, uint64_t base_offset)
+{
+    return path_make(directory, base_offset, ".log" LOG_ERASING_SUFFIX);
+}
+
 int log_segments_reserve(struct log_segments *segments, struct error *error)
 {
     if (segments->count < segments->capacity)

@@ -19,6 +19,9 @@ struct log_path {
 };
 struct log_path log_segment_path(const char *directory, uint64_t base_offset);
 struct log_path log_index_path(const char *directory, uint64_t base_offset);
+/* A segment that erasure is writing anew: left behind by a crash, it is nothing. */
+#define LOG_ERASING_SUFFIX ".erasing"
+struct log_path log_erasing_path(const char *directory, uint64_t base_offset);
 
 /* One segment.  The last of a log is the active one. */
 struct log_segment {
@@ -27,6 +30,7 @@ struct log_segment {
     uint64_t size_bytes; /* active: what is acknowledged (writer) or checked (read-only) */
     int64_t min_time_us, max_time_us;
     bool times_known;
+    uint32_t generation; /* goes up when erasure puts another file in its place */
 };
 
 struct log_segments {
@@ -133,6 +137,8 @@ struct log {
     uint64_t segment_bytes;
     int lock_file; /* -1: read-only */
 
+    /* Taken in this order.  upkeep: one truncation or step of an erasure at a time; appending: one append or roll. */
+    pthread_mutex_t upkeep, appending;
     pthread_mutex_t mutex; /* guards what follows, up to the next line */
     struct log_segments segments;
     struct log_index tail_index; /* of the last segment */
@@ -140,7 +146,7 @@ struct log {
     struct bus_info info; /* what is counted; offsets and sizes are in segments */
     struct error damage;  /* read-only: behind the last segment's checked part; text[0] == 0: none */
 
-    /* ---- only for the thread that appends (writer), or under the mutex (read-only) */
+    /* ---- only for who holds `appending` (writer), or under the mutex (read-only) */
     int file;                 /* the active segment; -1: none yet */
     uint64_t allocated_bytes; /* its length with the zeros behind */
     bool dirty;               /* something in it is not on the disk */
@@ -171,6 +177,8 @@ int log_tail_accept(struct log *log, const struct batch_header *header, const ch
 int log_append(struct bus *bus, struct bus_record *records, size_t count, const struct bus_position *position,
                struct error *error);
 int log_finish(struct log *log, struct error *error); /* of the writer: trims and syncs the active segment */
+/* Closes the active segment if it is the one that begins at base_offset, by beginning the next one. */
+int log_roll(struct log *log, uint64_t base_offset, struct error *error);
 
 struct bus_reader *log_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error);
 int log_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
@@ -178,5 +186,6 @@ void log_reader_close(struct bus_reader *reader);
 
 int log_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error);
 int log_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error);
+int log_erase(struct bus *bus, struct bus_erasure *erasure, struct error *error);
 
 #endif

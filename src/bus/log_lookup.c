@@ -112,10 +112,11 @@ int log_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct err
     return 0;
 }
 
-/* True if the oldest segment may and should go. */
-static int first_is_due(struct log *log, const struct bus_retention *retention, int64_t now_us, bool *due, struct error *error)
+/* True if the oldest segment, which begins at *base_offset, may and should go. */
+static int first_is_due(struct log *log, const struct bus_retention *retention, int64_t now_us, uint64_t *base_offset, bool *due,
+                        struct error *error)
 {
-    struct log_segment first;
+    struct log_segment first = {0};
     uint64_t total_bytes = 0;
     pthread_mutex_lock(&log->mutex);
     size_t count = log->segments.count;
@@ -125,6 +126,7 @@ static int first_is_due(struct log *log, const struct bus_retention *retention, 
         first = log->segments.at[0];
     pthread_mutex_unlock(&log->mutex);
     *due = false;
+    *base_offset = first.base_offset;
     if (count < 2 || first.end_offset > retention->keep_from)
         return 0;
     *due = retention->max_bytes > 0 && total_bytes > retention->max_bytes;
@@ -141,20 +143,20 @@ static int first_is_due(struct log *log, const struct bus_retention *retention, 
     return 0;
 }
 
-int log_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error)
+/* Under `upkeep`. */
+static int truncate_all(struct log *log, const struct bus_retention *retention, int64_t now_us, struct error *error)
 {
-    struct log *log = (struct log *)bus;
-    if (log->read_only)
-        return error_set(error, "the log %s is open for reading only", log->directory);
     bool removed = false, due = true;
     int status = 0;
     while (status == 0 && due) {
-        status = first_is_due(log, retention, now_us, &due, error);
+        uint64_t base_offset = 0;
+        status = first_is_due(log, retention, now_us, &base_offset, &due, error);
         if (status < 0 || !due)
             break;
-        struct log_path path = log_segment_path(log->directory, log->segments.at[0].base_offset);
-        struct log_path index_path = log_index_path(log->directory, log->segments.at[0].base_offset);
-        pthread_mutex_lock(&log->mutex); /* so that no reader finds it listed and gone */
+        struct log_path path = log_segment_path(log->directory, base_offset);
+        struct log_path index_path = log_index_path(log->directory, base_offset);
+        pthread_mutex_lock(&log->appending); /* the list moves under the active segment */
+        pthread_mutex_lock(&log->mutex);     /* so that no reader finds it listed and gone */
         bool gone = log->env->unlink(log->env, path.text) == 0 || errno == ENOENT;
         if (gone) {
             log->segments.count--;
@@ -163,6 +165,7 @@ int log_truncate(struct bus *bus, const struct bus_retention *retention, int64_t
             status = error_set_errno(error, errno, "cannot remove %s", path.text);
         }
         pthread_mutex_unlock(&log->mutex);
+        pthread_mutex_unlock(&log->appending);
         if (!gone)
             break;
         log->env->unlink(log->env, index_path.text);
@@ -170,5 +173,16 @@ int log_truncate(struct bus *bus, const struct bus_retention *retention, int64_t
     }
     if (removed && log->env->sync_directory(log->env, log->directory) < 0 && status == 0)
         status = error_set_errno(error, errno, "cannot sync the directory %s", log->directory);
+    return status;
+}
+
+int log_truncate(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error)
+{
+    struct log *log = (struct log *)bus;
+    if (log->read_only)
+        return error_set(error, "the log %s is open for reading only", log->directory);
+    pthread_mutex_lock(&log->upkeep);
+    int status = truncate_all(log, retention, now_us, error);
+    pthread_mutex_unlock(&log->upkeep);
     return status;
 }

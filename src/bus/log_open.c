@@ -7,12 +7,13 @@
  *     log_files.c   names, list, window over a file        log_reader.c     batches in order, across segments
  *     log_scan.c    finding batches, judging the rest      log_lookup.c     by time; retention
  *     log_index.c   sparse index, side files               log_verify.c     reading all of it for doctor
- *     log_tail.c    recovery, following a writer
+ *     log_tail.c    recovery, following a writer       log_erase.c      records replaced where they lie
  *
  * Invariants:
  *   - what stands before the active segment's size_bytes is acknowledged (writer) or checked (read-only), and is the
  *     only thing that readers see;
- *   - segments are contiguous: each ends where the next begins; closed ones are never written again, and hold a record;
+ *   - segments are contiguous: each ends where the next begins; closed ones are never written again (erasure puts whole files
+ *     in their place), and hold a record;
  *   - the first batch of a segment carries all readers' positions, so that the last segment alone is recovery's input;
  *   - nothing that is not derived (index files) or unfinished (a torn tail) is ever thrown away on open. */
 #include "bus/log_internal.h"
@@ -74,22 +75,31 @@ static int directory_lock(struct log *log, struct error *error)
     return 0;
 }
 
-/* Index files whose segment is gone: retention was interrupted between the two. */
-static void orphans_remove(struct log *log)
+/* Index files whose segment is gone, and segments that were being written anew: retention or erasure was interrupted.  The
+ * latter may hold what is to be erased, so that they must go. */
+static int orphans_remove(struct log *log, struct error *error)
 {
+    int status = 0;
     DIR *listing = opendir(log->directory);
     if (!listing)
-        return;
-    for (struct dirent *entry; (entry = readdir(listing));) {
+        return error_set_errno(error, errno, "cannot read the log directory %s", log->directory);
+    for (struct dirent *entry; status == 0 && (entry = readdir(listing));) {
         struct bytes name = bytes_of_string(entry->d_name);
         uint64_t base_offset;
-        if (name.length != LOG_NAME_DIGITS + 6 || !bytes_equal(bytes_skip(name, LOG_NAME_DIGITS), BYTES(".index")) ||
-            !bytes_to_u64(bytes_of(name.at, LOG_NAME_DIGITS), &base_offset))
+        if (name.length <= LOG_NAME_DIGITS || !bytes_to_u64(bytes_of(name.at, LOG_NAME_DIGITS), &base_offset))
             continue;
-        if (access(log_segment_path(log->directory, base_offset).text, F_OK) < 0 && errno == ENOENT)
+        struct bytes suffix = bytes_skip(name, LOG_NAME_DIGITS);
+        if (bytes_equal(suffix, BYTES(".index")) && access(log_segment_path(log->directory, base_offset).text, F_OK) < 0 &&
+            errno == ENOENT) {
             log->env->unlink(log->env, log_index_path(log->directory, base_offset).text);
+        } else if (bytes_equal(suffix, BYTES(".log" LOG_ERASING_SUFFIX))) {
+            struct log_path path = log_erasing_path(log->directory, base_offset);
+            if (log->env->unlink(log->env, path.text) < 0)
+                status = error_set_errno(error, errno, "cannot remove %s", path.text);
+        }
     }
     closedir(listing);
+    return status;
 }
 
 static int log_position(struct bus *bus, struct bytes reader, uint64_t *next_offset)
@@ -133,6 +143,8 @@ static void log_free(struct log *log)
     batch_packer_destroy(log->writer.packer);
     batch_writer_release(&log->writer);
     pthread_mutex_destroy(&log->mutex);
+    pthread_mutex_destroy(&log->appending);
+    pthread_mutex_destroy(&log->upkeep);
     bus_release(&log->bus);
     free(log->directory);
     free(log);
@@ -158,6 +170,7 @@ static struct log *log_create(const struct bus_log_options *options, const struc
         .reader_close = log_reader_close,
         .offset_at = log_offset_at,
         .truncate = log_truncate,
+        .erase = log_erase,
         .info = log_info,
         .destroy = log_destroy,
     };
@@ -173,6 +186,8 @@ static struct log *log_create(const struct bus_log_options *options, const struc
     log_window_init(&log->tail, env, -1);
     bool pack = options->compress && !options->read_only;
     batch_writer_init(&log->writer, pack ? batch_packer_create() : NULL);
+    pthread_mutex_init(&log->upkeep, NULL);
+    pthread_mutex_init(&log->appending, NULL);
     pthread_mutex_init(&log->mutex, NULL);
     bus_init(&log->bus, &log_class, 0);
     if (log->directory && (!pack || log->writer.packer))
@@ -212,7 +227,7 @@ struct bus *bus_log_open(const struct bus_log_options *options, const struct env
         if (status == 0)
             status = log_tail_load(log, error);
         if (status == 0)
-            orphans_remove(log);
+            status = orphans_remove(log, error);
         log_window_release(&log->tail);
         log->synced_at_us = env->monotonic_us(env);
     }

@@ -1,10 +1,12 @@
 /* Readers: batches in order, from segment to segment.  A reader has a file of its own, so that retention may remove the
- * segment under it, and sees only what is acknowledged or checked: a batch that is not whole there is damage. */
+ * segment under it and erasure put another file in its place, and sees only what is acknowledged or checked: a batch that is not
+ * whole there is damage. */
 #include "bus/log_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 enum { SKIP_AHEAD_BYTES = 4096 }; /* a header's worth, where large batches are skipped */
 
@@ -13,6 +15,7 @@ struct log_reader {
     uint64_t next_offset; /* the first one wanted */
     unsigned topics;
     uint64_t segment_base; /* while file is open */
+    uint32_t generation;   /* of the segment's file */
     bool removed;          /* retention took the segment: it is read to its end */
     struct log_window window;
     struct log_place place;
@@ -75,6 +78,16 @@ static void reader_seek(struct log_reader *reader, const struct log_index *index
         reader->place = place;
 }
 
+/* Beside another process's writer: its erasure may have put another file in the place of a closed segment. */
+static void reader_look_again(struct log_reader *reader, struct log_segment *segment)
+{
+    struct stat file;
+    if (fstat(reader->window.file, &file) == 0 && (uint64_t)file.st_size != segment->size_bytes) {
+        segment->size_bytes = (uint64_t)file.st_size;
+        segment->generation++;
+    }
+}
+
 /* Opens the file of the segment that holds the next offset.  1: done, *segment is a copy; 0: there is none yet. */
 static int reader_open_file(struct log_reader *reader, struct log_segment *segment, bool *closed, struct error *error)
 {
@@ -82,12 +95,16 @@ static int reader_open_file(struct log_reader *reader, struct log_segment *segme
     int status = log->read_only ? log_tail_refresh(log, error) : 0;
     if (status < 0 || log->segments.count == 0)
         return status;
-    *segment = log->segments.at[log_segments_find(&log->segments, reader->next_offset)];
-    *closed = segment->base_offset != log_active(log)->base_offset;
-    if (reader->next_offset < segment->base_offset)
-        reader->next_offset = segment->base_offset;
-    reader->window.file = log->env->open(log->env, log_segment_path(log->directory, segment->base_offset).text, O_RDONLY, 0);
+    struct log_segment *listed = &log->segments.at[log_segments_find(&log->segments, reader->next_offset)];
+    *closed = listed->base_offset != log_active(log)->base_offset;
+    if (reader->next_offset < listed->base_offset)
+        reader->next_offset = listed->base_offset;
+    reader->window.file = log->env->open(log->env, log_segment_path(log->directory, listed->base_offset).text, O_RDONLY, 0);
+    if (reader->window.file >= 0 && log->read_only && *closed)
+        reader_look_again(reader, listed);
+    *segment = *listed;
     reader->segment_base = segment->base_offset;
+    reader->generation = segment->generation;
     reader->removed = false;
     reader->place = (struct log_place){&reader->window, 0, segment->size_bytes, segment->base_offset, LOG_READ_AHEAD_BYTES};
     if (reader->window.file < 0) {
@@ -147,6 +164,10 @@ static int reader_advance(struct log_reader *reader, struct error *error)
     if (segment.base_offset != reader->segment_base) {
         reader->removed = true;
         reader->place.limit = UINT64_MAX;
+        return 1;
+    }
+    if (segment.generation != reader->generation) { /* what is left of it is read from the file that took its place */
+        reader_leave(reader);
         return 1;
     }
     reader->place.limit = segment.size_bytes;

@@ -2,6 +2,7 @@
  * segment: truncation drops whole batches, never the last one.
  *
  * Invariant: batches lie in order, without holes; a batch with readers on it stays until they move on. */
+#include "base/buffer.h"
 #include "bus/positions_internal.h"
 
 #include <assert.h>
@@ -230,6 +231,71 @@ static int memory_truncate(struct bus *bus, const struct bus_retention *retentio
     return 0;
 }
 
+/* Asks about the records of a batch; those that change are changed in `records`, their values kept in `values`. */
+static int memory_ask(struct bus_erasure *erasure, struct memory_batch *batch, struct bus_record *records, struct buffer *values,
+                      uint64_t *replaced, struct error *error)
+{
+    memcpy(records, batch->records, batch->count * sizeof *records);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct bus_record *record = &batch->records[i];
+        struct bytes value;
+        if (record->offset < erasure->from || record->offset >= erasure->to || !(erasure->topics >> record->topic & 1))
+            continue;
+        int answer = erasure->replace(erasure->context, record, &value, error);
+        if (answer < 0)
+            return -1;
+        if (answer == 0)
+            continue;
+        records[i].value = bytes_of(NULL, value.length); /* found in `values` once that moves no more */
+        buffer_append(values, value);
+        ++*replaced;
+    }
+    const char *at = values->at;
+    for (size_t i = 0; i < batch->count; i++)
+        if (!records[i].value.at) {
+            records[i].value.at = at;
+            at += records[i].value.length;
+        }
+    return values->failed ? error_set(error, "out of memory to erase records") : 0;
+}
+
+/* A step is one batch.  Readers that hold the old one keep it. */
+static int memory_erase(struct bus *bus, struct bus_erasure *erasure, struct error *error)
+{
+    struct memory *memory = (struct memory *)bus;
+    pthread_mutex_lock(&memory->mutex);
+    struct memory_batch *batch = memory_find(memory, erasure->from), *made = NULL;
+    int status = 0;
+    if (batch && batch->base_offset < erasure->to) {
+        uint64_t replaced = 0;
+        struct buffer values;
+        buffer_init(&values, SIZE_MAX / 2);
+        struct bus_record *records = malloc(batch->count * sizeof *records);
+        status = records ? memory_ask(erasure, batch, records, &values, &replaced, error)
+                         : error_set(error, "out of memory for %zu records", batch->count);
+        if (status == 0 && replaced > 0 && !(made = memory_batch_make(records, batch->count)))
+            status = error_set(error, "out of memory for a batch of %zu records", batch->count);
+        if (made) {
+            made->base_offset = batch->base_offset;
+            for (size_t i = 0; i < memory->count; i++)
+                if (memory->batches[i] == batch)
+                    memory->batches[i] = made;
+            memory->info.size_bytes += made->size_bytes - batch->size_bytes;
+        }
+        if (status == 0) {
+            erasure->replaced += replaced;
+            erasure->from = batch->base_offset + batch->count;
+            status = erasure->from < erasure->to && erasure->from < memory->info.end_offset;
+        }
+        if (made)
+            memory_batch_drop(batch);
+        free(records);
+        buffer_release(&values);
+    }
+    pthread_mutex_unlock(&memory->mutex);
+    return status;
+}
+
 static void memory_info(struct bus *bus, struct bus_info *info)
 {
     struct memory *memory = (struct memory *)bus;
@@ -264,6 +330,7 @@ struct bus *bus_memory_create(void)
         .reader_close = memory_reader_close,
         .offset_at = memory_offset_at,
         .truncate = memory_truncate,
+        .erase = memory_erase,
         .info = memory_info,
         .destroy = memory_destroy,
     };

@@ -539,6 +539,58 @@ static void test_refuses_too_large(void **state)
     free(large);
 }
 
+/* ---- erasure ---- */
+
+static int replace_every_third(void *context, const struct bus_record *record, struct bytes *value, struct error *error)
+{
+    (void)context, (void)error;
+    *value = record->offset % 2 == 0 ? BYTES("") : BYTES("something in its place");
+    return record->offset % 3 == 0 && !bytes_equal(record->value, *value);
+}
+
+static void erase(struct fixture *fixture, uint64_t from, uint64_t to, uint64_t replaced)
+{
+    struct bus_erasure erasure = {
+        .topics = BUS_ALL_TOPICS, .from = from, .to = to, .replace = replace_every_third, .context = NULL};
+    int status;
+    while ((status = bus_erase(fixture->bus, &erasure, &fixture->error)) == 1)
+        continue;
+    if (status < 0)
+        fail_msg("%s", fixture->error.text);
+    assert_true(erasure.replaced == replaced && erasure.unreadable == 0);
+}
+
+static void test_erase(void **state)
+{
+    enum { COUNT = 400, FROM = 31, TO = 301 };
+    struct fixture *fixture = *state;
+    erase(fixture, 0, UINT64_MAX, 0);
+    append_many(fixture, COUNT);
+    erase(fixture, FROM, TO, (TO - FROM) / 3);
+    erase(fixture, FROM, TO, 0);
+    struct bus_reader *reader = bus_reader_open(fixture->bus, 0, BUS_ALL_TOPICS, &fixture->error);
+    assert_non_null(reader);
+    struct bus_batch batch;
+    uint64_t next = 0;
+    while (bus_reader_next(reader, &batch, &fixture->error) == 1)
+        for (size_t i = 0; i < batch.count; i++, next++) {
+            const struct bus_record *record = &batch.records[i];
+            struct numbered expected;
+            numbered_make(&expected, next);
+            if (next % 3 == 0 && next >= FROM && next < TO) {
+                assert_true(bytes_equal(record->value, next % 2 == 0 ? BYTES("") : BYTES("something in its place")));
+                assert_true(bytes_equal(record->key, expected.record.key) && record->topic == expected.record.topic &&
+                            record->timestamp_us == expected.record.timestamp_us && record->offset == next);
+            } else {
+                assert_true(numbered_equal(record, next) && record->offset == next);
+            }
+        }
+    assert_true(next == COUNT);
+    bus_reader_close(reader);
+    append_numbered(fixture, COUNT, 5);
+    read_numbered(fixture, TO, COUNT + 5);
+}
+
 /* ---- */
 
 #define CONTRACT(test)                                                                                                           \
@@ -565,6 +617,7 @@ static const struct {
     CONTRACT(test_reopen),
     CONTRACT(test_other_process_follows),
     CONTRACT(test_refuses_too_large),
+    CONTRACT(test_erase),
 };
 enum { CONTRACT_COUNT = sizeof contract / sizeof contract[0] };
 
