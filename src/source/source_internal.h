@@ -151,6 +151,7 @@ extern const struct source_class source_jsonl;
 extern const struct source_class source_recording;
 extern const struct source_class source_simulated_chat;
 extern const struct source_class source_simulated_market;
+extern const struct source_class source_twitch_eventsub;
 extern const struct source_class source_twitch_irc;
 
 #endif

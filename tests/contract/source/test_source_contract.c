@@ -25,6 +25,7 @@ struct subject {
     bool ticks; /* makes events by itself */
     bool faulty;
     const char *ending; /* what a frame needs to be whole; NULL: nothing */
+    const char *hello;  /* the frame after which the source is live; NULL: it is when the connection opens */
 };
 
 #define EVENT_JSON(id, price)                                                                                                    \
@@ -74,21 +75,47 @@ struct subject {
             "@ban-duration=5;room-id=7;target-user-id=42;tmi-sent-ts=1790000000200 :tmi.twitch.tv CLEARCHAT #room :ann"          \
     }
 
+#define EVENTSUB_TEXT(id, kind, payload)                                                                                         \
+    "{\"metadata\":{\"message_id\":\"" id "\",\"message_type\":\"" kind                                                          \
+    "\",\"message_timestamp\":\"2026-09-21T14:13:20.123456789Z\"},\"payload\":" payload "}"
+#define EVENTSUB_WELCOME_TEXT                                                                                                    \
+    EVENTSUB_TEXT(                                                                                                               \
+        "w1", "session_welcome",                                                                                                 \
+        "{\"session\":{\"id\":\"AQoQ\",\"status\":\"connected\",\"keepalive_timeout_seconds\":600,\"reconnect_url\":null}}")
+#define EVENTSUB_EVENT(id, type, fields)                                                                                         \
+    EVENTSUB_TEXT(id, "notification",                                                                                            \
+                  "{\"subscription\":{\"type\":\"" type "\"},\"event\":{\"broadcaster_user_id\":\"7\","                          \
+                  "\"broadcaster_user_login\":\"room\"," fields "}}")
+#define EVENTSUB_SAID(id, message_id)                                                                                            \
+    EVENTSUB_EVENT(id, "channel.chat.message",                                                                                   \
+                   "\"chatter_user_login\":\"ann\",\"message_id\":\"" message_id "\",\"message\":{\"text\":\"hi\"}")
+#define EVENTSUB_FRAMES                                                                                                          \
+    {                                                                                                                            \
+        EVENTSUB_WELCOME_TEXT, EVENTSUB_SAID("n1", "m1"), EVENTSUB_SAID("n1", "m1"), EVENTSUB_SAID("n2", "m1"),                  \
+            EVENTSUB_SAID("n3", "m2"), EVENTSUB_TEXT("k1", "session_keepalive", "{}"),                                           \
+            EVENTSUB_EVENT("n4", "channel.chat.message_delete",                                                                  \
+                           "\"message_id\":\"m1\",\"target_user_login\":\"ann\",\"target_user_id\":\"42\""),                     \
+            EVENTSUB_EVENT("n5", "channel.ban", "\"user_login\":\"ann\",\"user_id\":\"42\",\"is_permanent\":true"),              \
+            EVENTSUB_EVENT("n6", "channel.follow", "\"user_login\":\"ann\"")                                                     \
+    }
+
 static const struct subject subjects[] = {
-    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, false, NULL},
-    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, false, NULL},
-    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, false, NULL},
-    {"simulated:market", NULL, {NULL}, false, true, false, NULL},
-    {"simulated:market/50", NULL, {NULL}, false, true, false, NULL},
-    {"simulated:chat", NULL, {NULL}, false, true, false, NULL},
-    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, false, NULL},
-    {"twitch-irc:room", NULL, TWITCH_FRAMES, false, false, false, "\r\n"},
-    {"twitch-irc:room,other", NULL, TWITCH_FRAMES, false, false, true, "\r\n"},
-    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, true, NULL},
-    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, true, NULL},
-    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, true, NULL},
-    {"simulated:chat", NULL, {NULL}, false, true, true, NULL},
-    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, true, NULL},
+    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, false, NULL, NULL},
+    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, false, NULL, NULL},
+    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, false, NULL, NULL},
+    {"simulated:market", NULL, {NULL, NULL}, false, true, false, NULL, NULL},
+    {"simulated:market/50", NULL, {NULL, NULL}, false, true, false, NULL, NULL},
+    {"simulated:chat", NULL, {NULL, NULL}, false, true, false, NULL, NULL},
+    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, false, NULL, NULL},
+    {"twitch-irc:room", NULL, TWITCH_FRAMES, false, false, false, "\r\n", NULL},
+    {"twitch-irc:room,other", NULL, TWITCH_FRAMES, false, false, true, "\r\n", NULL},
+    {"twitch-eventsub:room", NULL, EVENTSUB_FRAMES, false, false, false, NULL, EVENTSUB_WELCOME_TEXT},
+    {"twitch-eventsub:room,other", NULL, EVENTSUB_FRAMES, false, false, true, NULL, EVENTSUB_WELCOME_TEXT},
+    {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, true, NULL, NULL},
+    {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, true, NULL, NULL},
+    {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, true, NULL, NULL},
+    {"simulated:chat", NULL, {NULL, NULL}, false, true, true, NULL, NULL},
+    {"acme:BTC-USDT", &source_sample, SAMPLE_FRAMES, false, false, true, NULL, NULL},
 };
 enum { SUBJECT_COUNT = sizeof subjects / sizeof *subjects };
 
@@ -238,6 +265,10 @@ static void rig_open(struct rig *rig, int64_t now_us)
     rig->connection = rig->wanted;
     struct source_input opened = {.kind = SOURCE_OPENED, .connection = rig->connection, .now_us = now_us};
     rig_read(rig, &opened, 1);
+    struct source_input hello = {.kind = SOURCE_FRAME, .connection = rig->connection, .now_us = now_us};
+    hello.frame = bytes_of_string(rig->subject->hello);
+    if (rig->subject->hello)
+        rig_read(rig, &hello, 1);
 }
 
 static void rig_error(struct rig *rig, int code, int64_t now_us)
