@@ -65,7 +65,7 @@ struct config {
     const char *coinbase_ws_url, *coinbase_rest_url;
     const char *twitch_irc_url, *twitch_eventsub_url, *twitch_helix_url;
     const char *twitch_oauth_token; /* secret */
-    const char *twitch_nickname, *twitch_channel;
+    const char *twitch_nickname, *twitch_channel, *twitch_client_id;
     const char *tls_ca_file;
     bool allow_plaintext;
 

@@ -6,17 +6,28 @@
 #define DEMO_RECORDING "recording:demo"
 #define DEMO_MARKET "simulated:market"
 #define TWITCH_IRC "twitch-irc"
+#define TWITCH_EVENTSUB "twitch-eventsub"
+
+static struct bytes text_of(const char *text)
+{
+    return bytes_of_string(text ? text : "");
+}
 
 static struct source_options options_of(const struct config *config, const char *spec)
 {
     struct source_options options = {.seed = config->seed, .rate = config->rate};
     source_spec_split(bytes_of_string(spec), &options.kind, &options.argument);
     options.base_url = config_base_url(config, options.kind);
-    if (bytes_equal(options.kind, BYTES(TWITCH_IRC))) {
-        options.login = bytes_of_string(config->twitch_nickname ? config->twitch_nickname : "");
-        options.token = bytes_of_string(config->twitch_oauth_token ? config->twitch_oauth_token : "");
+    bool eventsub = bytes_equal(options.kind, BYTES(TWITCH_EVENTSUB));
+    if (eventsub || bytes_equal(options.kind, BYTES(TWITCH_IRC))) {
+        options.login = text_of(config->twitch_nickname);
+        options.token = text_of(config->twitch_oauth_token);
         if (options.argument.length == 0 && config->twitch_channel)
             options.argument = bytes_of_string(config->twitch_channel);
+    }
+    if (eventsub) {
+        options.client_id = text_of(config->twitch_client_id);
+        options.rest_url = text_of(config->twitch_helix_url);
     }
     return options;
 }
@@ -24,6 +35,11 @@ static struct source_options options_of(const struct config *config, const char 
 struct source *source_setup_one(const struct config *config, const char *spec, struct error *error)
 {
     struct source_options options = options_of(config, spec);
+    if (bytes_equal(options.kind, BYTES(TWITCH_EVENTSUB)) && options.token.length == 0) {
+        error_set(error, "EventSub is read with a user's token only: set TWITCH_OAUTH_TOKEN to one with the right user:read:chat "
+                         "(twitch-irc reads without)");
+        return NULL;
+    }
     return source_create(&options, error);
 }
 
