@@ -56,6 +56,22 @@ static int faulty_find_documents(struct store *store, enum store_collection coll
     return store_find_documents(faulty_of(store)->inner, collection, range, arena, documents, count, error);
 }
 
+static int faulty_find_marks(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                             struct store_mark *marks, struct error *error)
+{
+    if (faulty_query(store, error) < 0)
+        return -1;
+    return store_find_marks(faulty_of(store)->inner, messages, count, arena, marks, error);
+}
+
+static int faulty_list_marks(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks,
+                             size_t *count, struct error *error)
+{
+    if (faulty_query(store, error) < 0)
+        return -1;
+    return store_list_marks(faulty_of(store)->inner, from_offset, arena, marks, count, error);
+}
+
 static int faulty_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error)
 {
     return store_retain(faulty_of(store)->inner, older_than_us, first_offset, error);
@@ -88,6 +104,8 @@ static const struct store_class faulty_class = {
     .position = faulty_position,
     .find_batches = faulty_find_batches,
     .find_documents = faulty_find_documents,
+    .find_marks = faulty_find_marks,
+    .list_marks = faulty_list_marks,
     .retain = faulty_retain,
     .erase_user = faulty_erase_user,
     .clear = faulty_clear,

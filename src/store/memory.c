@@ -32,6 +32,7 @@ struct memory_store {
     struct memory_array rows;
     struct memory_array documents[STORE_COLLECTION_COUNT]; /* their bytes are one owned block that starts at id.at */
     struct memory_array positions;
+    struct memory_array marks; /* by offset; their bytes are one owned block that starts at by.at */
 };
 
 static struct memory_store *memory_of(struct store *store)
@@ -156,6 +157,35 @@ static void document_upsert(struct memory_store *memory, struct store_document d
     documents[array->count++] = document;
 }
 
+/* A copy whose bytes lie in one block. */
+static bool mark_copy(const struct store_mark *from, struct store_mark *to)
+{
+    *to = *from;
+    char *block = malloc(from->channel.length + from->target.length + from->by.length + 1);
+    if (!block)
+        return false;
+    char *end = put_bytes(block, &to->by);
+    end = put_bytes(end, &to->channel);
+    put_bytes(end, &to->target);
+    return true;
+}
+
+/* Takes over the mark's bytes; space is reserved.  Two of one offset are one. */
+static void mark_put(struct memory_store *memory, struct store_mark mark)
+{
+    struct store_mark *marks = memory->marks.at;
+    size_t place = memory->marks.count;
+    while (place > 0 && marks[place - 1].offset >= mark.offset)
+        place--;
+    if (place < memory->marks.count && marks[place].offset == mark.offset) {
+        free_bytes(marks[place].by);
+    } else {
+        memmove(&marks[place + 1], &marks[place], (memory->marks.count - place) * sizeof *marks);
+        memory->marks.count++;
+    }
+    marks[place] = mark;
+}
+
 static struct memory_position *find_position(struct memory_store *memory, struct bytes reader)
 {
     struct memory_position *positions = memory->positions.at;
@@ -169,8 +199,9 @@ static struct memory_position *find_position(struct memory_store *memory, struct
 struct memory_parts {
     struct bytes *keys;
     struct store_document *documents;
+    struct store_mark *marks;
     struct bytes reader; /* at NULL: known already, or none given */
-    size_t key_count, document_count;
+    size_t key_count, document_count, mark_count;
 };
 
 static void parts_release(struct memory_parts *parts)
@@ -179,7 +210,10 @@ static void parts_release(struct memory_parts *parts)
         free_bytes(parts->keys[i]);
     for (size_t i = 0; i < parts->document_count; i++)
         free_bytes(parts->documents[i].id);
+    for (size_t i = 0; i < parts->mark_count; i++)
+        free_bytes(parts->marks[i].by);
     free_bytes(parts->reader);
+    free(parts->marks);
     free(parts->keys);
     free(parts->documents);
 }
@@ -189,8 +223,11 @@ static bool parts_take(struct memory_store *memory, const struct store_write *wr
     *parts = (struct memory_parts){
         .keys = calloc(write->entry_count + 1, sizeof *parts->keys),
         .documents = calloc(write->document_count + 1, sizeof *parts->documents),
+        .marks = calloc(write->mark_count + 1, sizeof *parts->marks),
     };
-    if (!parts->keys || !parts->documents || !array_reserve(&memory->rows, write->entry_count, sizeof(struct memory_row)) ||
+    if (!parts->keys || !parts->documents || !parts->marks ||
+        !array_reserve(&memory->marks, write->mark_count, sizeof *parts->marks) ||
+        !array_reserve(&memory->rows, write->entry_count, sizeof(struct memory_row)) ||
         !array_reserve(&memory->positions, 1, sizeof(struct memory_position)))
         return false;
     for (size_t i = 0; i < write->entry_count; i++, parts->key_count++) {
@@ -205,6 +242,9 @@ static bool parts_take(struct memory_store *memory, const struct store_write *wr
             !document_copy(&write->documents[i], &parts->documents[i]))
             return false;
     }
+    for (size_t i = 0; i < write->mark_count; i++, parts->mark_count++)
+        if (!mark_copy(&write->marks[i], &parts->marks[i]))
+            return false;
     if (write->reader.length > 0 && !find_position(memory, write->reader)) {
         parts->reader = copy_bytes(write->reader);
         return parts->reader.at != NULL;
@@ -221,13 +261,15 @@ static void parts_put(struct memory_store *memory, const struct store_write *wri
                                             .topic = write->entries[i].topic});
     for (size_t i = 0; i < write->document_count; i++)
         document_upsert(memory, parts->documents[i]);
+    for (size_t i = 0; i < write->mark_count; i++)
+        mark_put(memory, parts->marks[i]);
     if (parts->reader.at) {
         struct memory_position *positions = memory->positions.at;
         positions[memory->positions.count++] = (struct memory_position){parts->reader, write->next_offset};
     } else if (write->reader.length > 0) {
         find_position(memory, write->reader)->next_offset = write->next_offset;
     }
-    parts->key_count = parts->document_count = 0;
+    parts->key_count = parts->document_count = parts->mark_count = 0;
     parts->reader = BYTES_NONE;
 }
 
@@ -409,6 +451,93 @@ static void remove_rows_before(struct memory_store *memory, uint64_t first_offse
     memory->rows.count = kept;
 }
 
+/* ---- marks ---- */
+
+static bool mark_holds(const struct store_mark *mark, const struct store_message *message)
+{
+    if (!bytes_equal(mark->channel, message->channel))
+        return false;
+    if (mark->kind == STORE_MARK_DELETED)
+        return bytes_equal(mark->target, message->id);
+    bool later = mark->timestamp_us > message->timestamp_us ||
+                 (mark->timestamp_us == message->timestamp_us && mark->offset > message->offset);
+    return later && (mark->kind == STORE_MARK_CLEARED || (message->user.length > 0 && bytes_equal(mark->target, message->user)));
+}
+
+static bool copy_mark_into(struct arena *arena, struct store_mark *mark)
+{
+    struct bytes *const fields[] = {&mark->channel, &mark->target, &mark->by};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        *fields[i] = arena_copy(arena, *fields[i]);
+        if (!fields[i]->at)
+            return false;
+    }
+    return true;
+}
+
+static int memory_find_marks(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                             struct store_mark *marks, struct error *error)
+{
+    struct memory_store *memory = memory_of(store);
+    bool room = true;
+    pthread_mutex_lock(&memory->lock);
+    const struct store_mark *all = memory->marks.at;
+    for (size_t i = 0; i < count && room; i++) {
+        const struct store_mark *first = NULL;
+        for (size_t m = 0; m < memory->marks.count; m++)
+            if (mark_holds(&all[m], &messages[i]) && (!first || all[m].timestamp_us < first->timestamp_us))
+                first = &all[m];
+        marks[i] = first ? *first : (struct store_mark){.kind = STORE_MARK_NONE};
+        room = !first || copy_mark_into(arena, &marks[i]);
+    }
+    pthread_mutex_unlock(&memory->lock);
+    return room ? 0 : error_set(error, "out of memory for moderators' marks");
+}
+
+static int memory_list_marks(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks,
+                             size_t *count, struct error *error)
+{
+    struct memory_store *memory = memory_of(store);
+    bool room = true;
+    size_t found = 0;
+    pthread_mutex_lock(&memory->lock);
+    const struct store_mark *all = memory->marks.at;
+    for (size_t m = 0; m < memory->marks.count && found < *count && room; m++) {
+        if (all[m].offset < from_offset)
+            continue;
+        marks[found] = all[m];
+        room = copy_mark_into(arena, &marks[found++]);
+    }
+    pthread_mutex_unlock(&memory->lock);
+    *count = found;
+    return room ? 0 : error_set(error, "out of memory for moderators' marks");
+}
+
+static bool mark_is_before(const struct store_mark *mark, const void *offset)
+{
+    return mark->offset < *(const uint64_t *)offset;
+}
+
+static bool mark_names(const struct store_mark *mark, const void *user)
+{
+    return (mark->kind == STORE_MARK_TIMED_OUT || mark->kind == STORE_MARK_BANNED) &&
+           bytes_equal(mark->target, *(const struct bytes *)user);
+}
+
+/* Removes the marks that `drop` names. */
+static void remove_marks(struct memory_store *memory, bool (*drop)(const struct store_mark *, const void *), const void *context)
+{
+    struct store_mark *marks = memory->marks.at;
+    size_t kept = 0;
+    for (size_t i = 0; i < memory->marks.count; i++) {
+        if (drop(&marks[i], context))
+            free_bytes(marks[i].by);
+        else
+            marks[kept++] = marks[i];
+    }
+    memory->marks.count = kept;
+}
+
 static int memory_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error)
 {
     (void)error;
@@ -416,6 +545,7 @@ static int memory_retain(struct store *store, int64_t older_than_us, uint64_t fi
     pthread_mutex_lock(&memory->lock);
     remove_documents(memory, is_older, &older_than_us);
     remove_rows_before(memory, first_offset);
+    remove_marks(memory, mark_is_before, &first_offset);
     pthread_mutex_unlock(&memory->lock);
     return 0;
 }
@@ -426,6 +556,7 @@ static int memory_erase_user(struct store *store, struct bytes user, uint64_t *e
     struct memory_store *memory = memory_of(store);
     pthread_mutex_lock(&memory->lock);
     *erased = remove_documents(memory, is_of_user, &user);
+    remove_marks(memory, mark_names, &user);
     pthread_mutex_unlock(&memory->lock);
     return 0;
 }
@@ -437,6 +568,7 @@ static int memory_clear(struct store *store, struct error *error)
     pthread_mutex_lock(&memory->lock);
     remove_documents(memory, is_any, NULL);
     remove_rows_before(memory, UINT64_MAX);
+    remove_marks(memory, mark_is_before, &(uint64_t){UINT64_MAX});
     struct memory_position *positions = memory->positions.at;
     for (size_t i = 0; i < memory->positions.count; i++)
         free_bytes(positions[i].reader);
@@ -461,6 +593,7 @@ static void memory_destroy(struct store *store)
     memory_clear(store, NULL);
     free(memory->rows.at);
     free(memory->positions.at);
+    free(memory->marks.at);
     for (size_t c = 0; c < STORE_COLLECTION_COUNT; c++)
         free(memory->documents[c].at);
     pthread_mutex_destroy(&memory->lock);
@@ -473,6 +606,8 @@ static const struct store_class memory_class = {
     .position = memory_position,
     .find_batches = memory_find_batches,
     .find_documents = memory_find_documents,
+    .find_marks = memory_find_marks,
+    .list_marks = memory_list_marks,
     .retain = memory_retain,
     .erase_user = memory_erase_user,
     .clear = memory_clear,

@@ -1,5 +1,5 @@
 /* The store on SQLite: opening, schema, transactions, errors.  Writing is in sqlite_write.c, removal in
- * sqlite_remove.c, queries in sqlite_query.c.
+ * sqlite_remove.c, queries in sqlite_query.c, moderators' marks in sqlite_marks.c.
  *
  * Durability.  The store is derived from the log and its reader's position is committed with the rows it stands for.
  * So the last transactions may be lost (they are read from the log again), but rows and position must never
@@ -13,6 +13,8 @@
  *   extents(slab, first_bucket, last_bucket)  time range of the rows whose base_offset lies in a slab of
  *                                        SQLITE_SLAB_OFFSETS offsets: retention finds old rows without a full scan
  *   positions(reader, next_offset)
+ *   marks(channel, scope, target, timestamp_us, log_offset, kind, event_id)  what moderators took down, so ordered that the
+ *                                        first that holds for a message is found at once
  *   counters                             one row: rows and documents that are there; counting them takes too long
  *   chat_toxicity, market_anomalies, alerts, windows  documents
  *
@@ -25,7 +27,7 @@
 
 /* "DfSt"; tells our files from those of other programs. */
 #define SQLITE_APPLICATION_ID 0x44665374
-enum { SCHEMA_VERSION = 1, BUSY_TIMEOUT_MS = 5000 };
+enum { SCHEMA_VERSION = 2, BUSY_TIMEOUT_MS = 5000 };
 
 const char *const sqlite_collection_tables[STORE_COLLECTION_COUNT] = {
     [STORE_CHAT_TOXICITY] = "chat_toxicity",
@@ -40,6 +42,10 @@ static const char schema[] =
     " PRIMARY KEY(key_id, bucket, base_offset)) WITHOUT ROWID;"
     "CREATE TABLE extents(slab INTEGER PRIMARY KEY, first_bucket INTEGER NOT NULL, last_bucket INTEGER NOT NULL);"
     "CREATE TABLE positions(reader TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE marks(channel TEXT NOT NULL, scope INTEGER NOT NULL, target TEXT NOT NULL, timestamp_us INTEGER NOT NULL,"
+    " log_offset INTEGER NOT NULL, kind INTEGER NOT NULL, event_id TEXT NOT NULL,"
+    " PRIMARY KEY(channel, scope, target, timestamp_us, log_offset)) WITHOUT ROWID;"
+    "CREATE INDEX marks_by_offset ON marks(log_offset);"
     "CREATE TABLE counters(index_rows INTEGER NOT NULL, documents INTEGER NOT NULL);"
     "INSERT INTO counters VALUES(0, 0);";
 
@@ -63,6 +69,7 @@ static const char *const statement_texts[] = {
                          " RETURNING first_bucket, last_bucket",
     [SQL_POSITION_SET] = "INSERT OR REPLACE INTO positions VALUES(?1, ?2)",
     [SQL_COUNTERS_SET] = "UPDATE counters SET index_rows = ?1, documents = ?2",
+    [SQL_MARK_ADD] = "INSERT OR REPLACE INTO marks VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 };
 
 static const char *const query_texts[SQL_QUERY_COUNT] = {
@@ -71,6 +78,11 @@ static const char *const query_texts[SQL_QUERY_COUNT] = {
     [SQL_FIND_NEWEST_FIRST] = "SELECT base_offset FROM events WHERE key_id = (SELECT id FROM keys WHERE key = ?1 AND topic = ?2)"
                               " AND bucket BETWEEN ?3 AND ?4 ORDER BY bucket DESC, base_offset DESC",
     [SQL_POSITION_GET] = "SELECT next_offset FROM positions WHERE reader = ?1",
+    [SQL_MARK_FIND] = "SELECT kind, channel, target, timestamp_us, log_offset, event_id FROM marks"
+                      " WHERE channel = ?1 AND scope = ?2 AND target = ?3 AND (timestamp_us, log_offset) > (?4, ?5)"
+                      " ORDER BY timestamp_us, log_offset LIMIT 1",
+    [SQL_MARK_LIST] = "SELECT kind, channel, target, timestamp_us, log_offset, event_id FROM marks"
+                      " WHERE log_offset >= ?1 ORDER BY log_offset LIMIT ?2",
 };
 
 static const char document_add[] = "INSERT INTO %s VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO NOTHING";
@@ -362,6 +374,8 @@ static const struct store_class sqlite_class = {
     .position = sqlite_position,
     .find_batches = sqlite_find_batches,
     .find_documents = sqlite_find_documents,
+    .find_marks = sqlite_find_marks,
+    .list_marks = sqlite_list_marks,
     .retain = sqlite_retain,
     .erase_user = sqlite_erase_user,
     .clear = sqlite_clear,

@@ -1,4 +1,4 @@
-/* Private to the SQLite store: what its three files share. */
+/* Private to the SQLite store: what its files share. */
 #ifndef STORE_SQLITE_INTERNAL_H
 #define STORE_SQLITE_INTERNAL_H
 
@@ -19,13 +19,21 @@ enum sqlite_statement {
     SQL_EXTENT_WIDEN,
     SQL_POSITION_SET,
     SQL_COUNTERS_SET,
+    SQL_MARK_ADD,
     SQL_DOCUMENT_ADD,
     SQL_DOCUMENT_REPLACE = SQL_DOCUMENT_ADD + STORE_COLLECTION_COUNT,
     SQL_STATEMENT_COUNT = SQL_DOCUMENT_REPLACE + STORE_COLLECTION_COUNT
 };
 
 /* Statements of the reading connection. */
-enum sqlite_query { SQL_FIND_OLDEST_FIRST, SQL_FIND_NEWEST_FIRST, SQL_POSITION_GET, SQL_QUERY_COUNT };
+enum sqlite_query {
+    SQL_FIND_OLDEST_FIRST,
+    SQL_FIND_NEWEST_FIRST,
+    SQL_POSITION_GET,
+    SQL_MARK_FIND,
+    SQL_MARK_LIST,
+    SQL_QUERY_COUNT
+};
 
 /* A key of the index, as cached.  bucket and base_offset are of the row that it was given last: most events of a batch
  * ask for that row again. */
@@ -123,6 +131,15 @@ int sqlite_find_batches(struct store *store, uint32_t topic, const struct store_
                         size_t *count, struct error *error);
 int sqlite_find_documents(struct store *store, enum store_collection collection, const struct store_range *range,
                           struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
+
+/* sqlite_marks.c; the first within a transaction */
+int sqlite_add_mark(struct sqlite_store *sqlite, const struct store_mark *mark, struct error *error);
+int sqlite_find_marks(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                      struct store_mark *marks, struct error *error);
+int sqlite_list_marks(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks, size_t *count,
+                      struct error *error);
+/* What a mark is about, as the table has it. */
+enum sqlite_scope { SQLITE_SCOPE_MESSAGE, SQLITE_SCOPE_USER, SQLITE_SCOPE_CHANNEL };
 
 /* Offsets in a slab: the grain in which retention knows where old rows lie. */
 enum { SQLITE_SLAB_OFFSETS = 16384 };

@@ -42,6 +42,20 @@ static int remove_old_documents(struct sqlite_store *sqlite, size_t collection, 
     return sqlite_end(sqlite, result, error);
 }
 
+/* The marks that name the user. */
+static int erase_marks(struct sqlite_store *sqlite, struct bytes user, struct error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = prepare(sqlite, "DELETE FROM marks WHERE scope = ?1 AND target = ?2", &statement, error);
+    if (result == 0) {
+        sqlite3_bind_int64(statement, 1, SQLITE_SCOPE_USER);
+        sqlite_bind_text(statement, 2, user);
+        result = sqlite_run(statement) == 0 ? 0 : sqlite_fail(sqlite, sqlite->writer, error, "erasing a user's marks");
+    }
+    sqlite3_finalize(statement);
+    return result;
+}
+
 int sqlite_erase_user(struct store *store, struct bytes user, uint64_t *erased, struct error *error)
 {
     struct sqlite_store *sqlite = sqlite_of(store);
@@ -63,6 +77,8 @@ int sqlite_erase_user(struct store *store, struct bytes user, uint64_t *erased, 
         sqlite3_finalize(statement);
     }
     sqlite->counters.documents -= removed;
+    if (result == 0)
+        result = erase_marks(sqlite, user, error);
     if (sqlite_end(sqlite, result, error) < 0)
         return -1;
     *erased = (uint64_t)removed;
@@ -243,6 +259,21 @@ static int retain_rows(struct sqlite_store *sqlite, int64_t first_offset, struct
     return result == 0 && retention.removed ? drop_unused_keys(sqlite, error) : result;
 }
 
+/* Marks are few: one transaction. */
+static int retain_marks(struct sqlite_store *sqlite, int64_t first_offset, struct error *error)
+{
+    if (sqlite_begin(sqlite, error) < 0)
+        return -1;
+    sqlite3_stmt *statement = NULL;
+    int result = prepare(sqlite, "DELETE FROM marks WHERE log_offset < ?1", &statement, error);
+    if (result == 0) {
+        sqlite3_bind_int64(statement, 1, first_offset);
+        result = sqlite_run(statement) == 0 ? 0 : sqlite_fail(sqlite, sqlite->writer, error, "removing old marks");
+    }
+    sqlite3_finalize(statement);
+    return sqlite_end(sqlite, result, error);
+}
+
 int sqlite_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error)
 {
     struct sqlite_store *sqlite = sqlite_of(store);
@@ -253,5 +284,9 @@ int sqlite_retain(struct store *store, int64_t older_than_us, uint64_t first_off
                 return -1;
         while (removed == DOCUMENTS_A_STEP);
     }
-    return first_offset > 0 ? retain_rows(sqlite, sqlite_offset_of(first_offset), error) : 0;
+    if (first_offset == 0)
+        return 0;
+    if (retain_rows(sqlite, sqlite_offset_of(first_offset), error) < 0)
+        return -1;
+    return retain_marks(sqlite, sqlite_offset_of(first_offset), error);
 }

@@ -218,6 +218,9 @@ static int write_parts(struct sqlite_store *sqlite, const struct store_write *wr
     for (size_t i = 0; i < write->document_count; i++)
         if (upsert_document(sqlite, &write->documents[i], error) < 0)
             return -1;
+    for (size_t i = 0; i < write->mark_count; i++)
+        if (sqlite_add_mark(sqlite, &write->marks[i], error) < 0)
+            return -1;
     return write->reader.length > 0 ? set_position(sqlite, write->reader, write->next_offset, error) : 0;
 }
 

@@ -7,6 +7,7 @@ int store_write(struct store *store, const struct store_write *write, struct err
 {
     assert(write->entries || write->entry_count == 0);
     assert(write->documents || write->document_count == 0);
+    assert(write->marks || write->mark_count == 0);
     return store->class->write(store, write, error);
 }
 
@@ -26,6 +27,18 @@ int store_find_documents(struct store *store, enum store_collection collection, 
 {
     assert(collection < STORE_COLLECTION_COUNT);
     return store->class->find_documents(store, collection, range, arena, documents, count, error);
+}
+
+int store_find_marks(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                     struct store_mark *marks, struct error *error)
+{
+    return store->class->find_marks(store, messages, count, arena, marks, error);
+}
+
+int store_list_marks(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks, size_t *count,
+                     struct error *error)
+{
+    return store->class->list_marks(store, from_offset, arena, marks, count, error);
 }
 
 int store_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error)

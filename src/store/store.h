@@ -34,6 +34,27 @@ struct store_document {
     struct bytes json;
 };
 
+/* What moderators took down: a message, what a user had said in a channel, all that had been said there.  It holds for messages
+ * before the moderator's event, in the order of event time and then offset; a deletion holds wherever its message lies. */
+enum store_mark_kind { STORE_MARK_NONE, STORE_MARK_DELETED, STORE_MARK_TIMED_OUT, STORE_MARK_BANNED, STORE_MARK_CLEARED };
+
+struct store_mark {
+    enum store_mark_kind kind;
+    struct bytes channel;
+    struct bytes target;  /* deleted: the message's id; timed out, banned: the user; cleared: empty */
+    int64_t timestamp_us; /* of the moderator's event */
+    uint64_t offset;      /* its place in the log: written again, it is the same mark */
+    struct bytes by;      /* its id */
+};
+
+/* A message that may have been taken down. */
+struct store_message {
+    struct bytes channel, id;
+    struct bytes user; /* empty: nobody's */
+    int64_t timestamp_us;
+    uint64_t offset;
+};
+
 struct store_write {
     const struct store_index_entry *entries;
     size_t entry_count;
@@ -41,6 +62,8 @@ struct store_write {
     size_t document_count;
     struct bytes reader; /* whose position it is; empty: none is set */
     uint64_t next_offset;
+    const struct store_mark *marks;
+    size_t mark_count;
 };
 
 struct store_range {
@@ -69,6 +92,10 @@ struct store_class {
                         size_t *count, struct error *error);
     int (*find_documents)(struct store *store, enum store_collection collection, const struct store_range *range,
                           struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
+    int (*find_marks)(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                      struct store_mark *marks, struct error *error);
+    int (*list_marks)(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks, size_t *count,
+                      struct error *error);
     int (*retain)(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
     int (*erase_user)(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
     int (*clear)(struct store *store, struct error *error);
@@ -91,10 +118,17 @@ int store_find_batches(struct store *store, uint32_t topic, const struct store_r
 /* Documents by time (ties by id); strings are copied into the arena.  At most range->limit; sets *count. */
 int store_find_documents(struct store *store, enum store_collection collection, const struct store_range *range,
                          struct arena *arena, struct store_document *documents, size_t *count, struct error *error);
-/* Drops documents older than a time and index rows of batches whose base offset is before first_offset.  Works in bounded
- * steps; after an error some of them are done. */
+/* The first mark that holds for each message, kind STORE_MARK_NONE where none does; strings are copied into the arena. */
+int store_find_marks(struct store *store, const struct store_message *messages, size_t count, struct arena *arena,
+                     struct store_mark *marks, struct error *error);
+/* Marks by offset, from one on, at most *count; sets *count; strings are copied into the arena. */
+int store_list_marks(struct store *store, uint64_t from_offset, struct arena *arena, struct store_mark *marks, size_t *count,
+                     struct error *error);
+/* Drops documents older than a time, and index rows and marks from before first_offset (by base offset, by offset).  Works in
+ * bounded steps; after an error some of them are done. */
 int store_retain(struct store *store, int64_t older_than_us, uint64_t first_offset, struct error *error);
-/* Drops the user's documents, also from free space of the file.  `user` is not empty; sets *erased. */
+/* Drops the user's documents, and the marks that name the user, also from free space of the file.  `user` is not empty; sets
+ * *erased to the number of documents. */
 int store_erase_user(struct store *store, struct bytes user, uint64_t *erased, struct error *error);
 /* Empties it, positions as well: the start of a rebuild. */
 int store_clear(struct store *store, struct error *error);

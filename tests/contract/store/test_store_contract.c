@@ -507,7 +507,8 @@ static void test_clear(void **state)
     struct fixture *fixture = *state;
     const struct store_index_entry entry = {0, BYTES("c"), NOON, 10};
     struct store_document one = document(STORE_ALERTS, "1", "c", NOON, "", "{}");
-    const struct store_write write = {&entry, 1, &one, 1, BYTES("store"), 11};
+    const struct store_write write = {
+        .entries = &entry, .entry_count = 1, .documents = &one, .document_count = 1, .reader = BYTES("store"), .next_offset = 11};
     write_ok(fixture->store, &write);
     assert_int_equal(position_of(fixture->store, "store"), 11);
     struct error error = {""};
@@ -523,6 +524,126 @@ static void test_clear(void **state)
     write_ok(fixture->store, &write);
     assert_int_equal(find_batches(fixture->store, 0, &everything, offsets, 2), 1);
     assert_int_equal(offsets[0], 10);
+}
+
+/* ---- marks ---- */
+
+enum { MARKS = 300, MESSAGES = 600 };
+
+static struct bytes draw_name(struct random *random, const char *const *names, size_t count)
+{
+    return bytes_of_string(names[random_below(random, count)]);
+}
+
+/* Marks with few channels, users and times, so that many meet; ids of messages are numbers. */
+static void draw_marks(struct fixture *fixture, struct store_mark *marks, char (*texts)[2][16])
+{
+    static const char *const channels[] = {"c", "d", ""}, *const users[] = {"ann", "bob", "c"};
+    for (size_t i = 0; i < MARKS; i++) {
+        struct random *random = &fixture->random;
+        struct store_mark *mark = &marks[i];
+        *mark = (struct store_mark){.kind = 1 + (enum store_mark_kind)random_below(random, 4),
+                                    .channel = draw_name(random, channels, 3),
+                                    .timestamp_us = NOON + (int64_t)random_below(random, 20),
+                                    .offset = 2 * i + 1};
+        snprintf(texts[i][0], sizeof texts[i][0], "%llu", (unsigned long long)random_below(random, MESSAGES));
+        snprintf(texts[i][1], sizeof texts[i][1], "by-%zu", i);
+        mark->by = bytes_of_string(texts[i][1]);
+        if (mark->kind == STORE_MARK_DELETED)
+            mark->target = bytes_of_string(texts[i][0]);
+        else if (mark->kind != STORE_MARK_CLEARED)
+            mark->target = draw_name(random, users, 3);
+    }
+}
+
+/* Whether the mark took the message down, by the words of store.h. */
+static bool took_down(const struct store_mark *mark, const struct store_message *message)
+{
+    bool before = message->timestamp_us < mark->timestamp_us ||
+                  (message->timestamp_us == mark->timestamp_us && message->offset < mark->offset);
+    if (!bytes_equal(mark->channel, message->channel))
+        return false;
+    switch (mark->kind) {
+    case STORE_MARK_DELETED:
+        return bytes_equal(mark->target, message->id);
+    case STORE_MARK_CLEARED:
+        return before;
+    default:
+        return before && message->user.length > 0 && bytes_equal(mark->target, message->user);
+    }
+}
+
+static bool same_mark(const struct store_mark *a, const struct store_mark *b)
+{
+    return a->kind == b->kind && bytes_equal(a->channel, b->channel) && bytes_equal(a->target, b->target) &&
+           a->timestamp_us == b->timestamp_us && a->offset == b->offset && bytes_equal(a->by, b->by);
+}
+
+static void test_random_marks(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const channels[] = {"c", "d", ""}, *const users[] = {"ann", "bob", ""};
+    static struct store_mark marks[MARKS], found[MESSAGES];
+    static struct store_message messages[MESSAGES];
+    static char texts[MARKS][2][16], ids[MESSAGES][16];
+    struct error error = {""};
+    draw_marks(fixture, marks, texts);
+    for (size_t i = 0; i < MARKS; i += 50)
+        write_ok(fixture->store, &(struct store_write){.marks = &marks[i], .mark_count = 50});
+    write_ok(fixture->store, &(struct store_write){.marks = marks, .mark_count = MARKS}); /* and once more */
+    for (size_t i = 0; i < MESSAGES; i++) {
+        snprintf(ids[i], sizeof ids[i], "%zu", i);
+        messages[i] = (struct store_message){.channel = draw_name(&fixture->random, channels, 3),
+                                             .id = bytes_of_string(ids[i]),
+                                             .user = draw_name(&fixture->random, users, 3),
+                                             .timestamp_us = NOON + (int64_t)random_below(&fixture->random, 20),
+                                             .offset = 2 * random_below(&fixture->random, MARKS)};
+    }
+    assert_int_equal(store_find_marks(fixture->store, messages, MESSAGES, &fixture->arena, found, &error), 0);
+    size_t taken_down = 0;
+    for (size_t i = 0; i < MESSAGES; i++) {
+        const struct store_mark *first = NULL;
+        for (size_t m = 0; m < MARKS; m++)
+            if (took_down(&marks[m], &messages[i]) && (!first || marks[m].timestamp_us < first->timestamp_us))
+                first = &marks[m];
+        taken_down += first != NULL;
+        assert_true(first ? same_mark(first, &found[i]) : found[i].kind == STORE_MARK_NONE);
+    }
+    assert_true(taken_down > MESSAGES / 4 && taken_down < MESSAGES);
+}
+
+static size_t list_marks(struct fixture *fixture, uint64_t from, struct store_mark *marks, size_t most)
+{
+    struct error error = {""};
+    if (store_list_marks(fixture->store, from, &fixture->arena, marks, &most, &error) != 0)
+        fail_msg("%s", error.text);
+    return most;
+}
+
+static void test_marks_come_and_go(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct store_mark marks[MARKS], found[MARKS];
+    static char texts[MARKS][2][16];
+    struct error error = {""};
+    draw_marks(fixture, marks, texts);
+    assert_int_equal(list_marks(fixture, 0, found, MARKS), 0);
+    write_ok(fixture->store, &(struct store_write){.marks = marks, .mark_count = MARKS});
+    assert_int_equal(list_marks(fixture, 0, found, MARKS), MARKS);
+    assert_int_equal(list_marks(fixture, 101, found, 10), 10); /* the mark of offset 101 is the first */
+    for (size_t i = 0; i < 10; i++)
+        assert_true(same_mark(&found[i], &marks[50 + i]));
+    assert_int_equal(store_retain(fixture->store, INT64_MIN, 102, &error), 0);
+    assert_int_equal(list_marks(fixture, 0, found, MARKS), MARKS - 51);
+    uint64_t erased;
+    assert_int_equal(store_erase_user(fixture->store, BYTES("c"), &erased, &error), 0); /* the user, not the channel */
+    size_t kept = 0;
+    for (size_t i = 51; i < MARKS; i++)
+        kept += marks[i].kind == STORE_MARK_DELETED || marks[i].kind == STORE_MARK_CLEARED ||
+                !bytes_equal(marks[i].target, BYTES("c"));
+    assert_int_equal(list_marks(fixture, 0, found, MARKS), kept);
+    assert_int_equal(store_clear(fixture->store, &error), 0);
+    assert_int_equal(list_marks(fixture, 0, found, MARKS), 0);
 }
 
 /* ---- positions ---- */
@@ -552,7 +673,7 @@ static void test_failed_write_leaves_nothing(void **state)
     if (!skip_unless_faulty(fixture))
         return;
     struct store_index_entry entry = {0, BYTES("c"), NOON, 0};
-    struct store_write write = {&entry, 1, NULL, 0, BYTES("store"), 1};
+    struct store_write write = {.entries = &entry, .entry_count = 1, .reader = BYTES("store"), .next_offset = 1};
     write_ok(fixture->store, &write);
     entry.base_offset = 1;
     write.next_offset = 2;
@@ -587,6 +708,7 @@ int main(void)
             CONTRACT(test_upsert),       CONTRACT(test_same_id_twice_in_one_write),
             CONTRACT(test_paging),       CONTRACT(test_documents_retain),
             CONTRACT(test_erase_user),   CONTRACT(test_clear),
+            CONTRACT(test_random_marks), CONTRACT(test_marks_come_and_go),
             CONTRACT(test_positions),    CONTRACT(test_failed_write_leaves_nothing),
         };
         print_message("store: %s\n", implementations[i].name);

@@ -67,7 +67,14 @@ static int write_numbered(struct store *store, uint64_t i, struct error *error)
     const struct store_document document = {STORE_ALERTS, bytes_of_string(id),
                                             BYTES("k"),   NOON + (int64_t)i,
                                             BYTES_NONE,   BYTES("{\"filler\":\"some text that takes room in the file\"}")};
-    return store_write(store, &(struct store_write){entries, 2, &document, 1, BYTES("store"), i + 1}, error);
+    return store_write(store,
+                       &(struct store_write){.entries = entries,
+                                             .entry_count = 2,
+                                             .documents = &document,
+                                             .document_count = 1,
+                                             .reader = BYTES("store"),
+                                             .next_offset = i + 1},
+                       error);
 }
 
 static void write_numbered_ok(struct store *store, uint64_t first, uint64_t count)
@@ -370,7 +377,7 @@ static void test_other_versions(void **state)
 {
     struct fixture *fixture = *state;
     make_file(fixture, 1);
-    execute(fixture->path, "PRAGMA user_version = 2");
+    execute(fixture->path, "PRAGMA user_version = 1");
     refuse(fixture->path, "another version");
     refuse(fixture->path, "dataflow rebuild");
 }

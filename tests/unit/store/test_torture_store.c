@@ -83,7 +83,15 @@ static int write_next(struct endurance *endurance, struct error *error)
     struct store_document documents[2] = {
         {STORE_ALERTS, bytes_of_string(id), BYTES("k"), NOON + (int64_t)i, BYTES("user"), BYTES("{}")},
         {STORE_WINDOWS, BYTES("same"), BYTES("k"), NOON + (int64_t)i, BYTES_NONE, BYTES("{}")}};
-    const struct store_write write = {entries, 40, documents, 2, BYTES("store"), i + 1};
+    const struct store_mark mark = {STORE_MARK_BANNED, BYTES("k"), BYTES("user"), NOON, i, bytes_of_string(id)};
+    const struct store_write write = {.entries = entries,
+                                      .entry_count = 40,
+                                      .documents = documents,
+                                      .document_count = 2,
+                                      .reader = BYTES("store"),
+                                      .next_offset = i + 1,
+                                      .marks = &mark,
+                                      .mark_count = 1};
     return store_write(endurance->store, &write, error);
 }
 
@@ -133,6 +141,11 @@ static bool attempt_queries(void *context)
     bool well = store_position(endurance->store, BYTES("store"), &position, &error) == 0;
     well = store_find_batches(endurance->store, 1, &batches, offsets, &count, &error) == 0 && well;
     well = store_find_documents(endurance->store, STORE_ALERTS, &range, &arena, documents, &document_count, &error) == 0 && well;
+    const struct store_message message = {BYTES("k"), BYTES("id-0"), BYTES("user"), NOON - 1, 0};
+    struct store_mark marks[4];
+    size_t mark_count = 4;
+    well = store_find_marks(endurance->store, &message, 1, &arena, marks, &error) == 0 && well;
+    well = store_list_marks(endurance->store, 0, &arena, marks, &mark_count, &error) == 0 && well;
     assert_true(well || error.text[0]);
     arena_release(&arena);
     return well;
