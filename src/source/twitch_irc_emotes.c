@@ -50,12 +50,23 @@ static size_t offset_of(const struct text_map *map, size_t code_point)
     return at;
 }
 
+/* Digits; a number that is too large for the type is just beyond the text. */
+static bool take_place(struct bytes digits, uint64_t *place)
+{
+    *place = UINT64_MAX;
+    for (size_t i = 0; i < digits.length; i++)
+        if (digits.at[i] < '0' || digits.at[i] > '9')
+            return false;
+    bytes_to_u64(digits, place);
+    return digits.length > 0;
+}
+
 /* Whether anything of the range lies in the text. */
 static bool take_range(struct bytes range, const struct text_map *map, size_t *begin, size_t *end)
 {
     uint64_t first, last;
     struct bytes behind, before = bytes_split(range, '-', &behind);
-    if (!bytes_to_u64(before, &first) || !bytes_to_u64(behind, &last) || last < first || first >= map->code_points)
+    if (!take_place(before, &first) || !take_place(behind, &last) || last < first || first >= map->code_points)
         return false;
     *begin = (size_t)first;
     *end = last < map->code_points ? (size_t)last : map->code_points - 1;

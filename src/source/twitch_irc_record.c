@@ -425,10 +425,10 @@ static void put_metadata(const struct twitch_record *record, struct bytes messag
         left &= ~((uint64_t)1 << TAG_MONTHS); /* the older name of the same, 0 there */
     for (; left != 0; left &= left - 1) {
         unsigned tag = (unsigned)__builtin_ctzll(left);
-        if (record->values[tag].length == 0 && tag != TAG_BADGES) /* no badges are {}, as in the simulated chat */
-            continue;
         struct bytes value = decode(record->values[tag], arena);
         out->failed |= !value.at;
+        if (value.length == 0 && tag != TAG_BADGES) /* no badges are {}, as in the simulated chat */
+            continue;
         size_t before = out->length;
         buffer_append(out, tags[tag].key);
         if (!put_value(out, tags[tag].type, value, message) && !out->failed)
