@@ -38,7 +38,11 @@ static void made_make(struct made *made, size_t value_bytes, bool pack)
     made->body = made->batch->at + BATCH_HEADER_BYTES;
     struct batch_header parsed;
     assert_int_equal(batch_header_parse(made->batch->at, &parsed), BATCH_HEADER_GOOD);
-    assert_memory_equal(&parsed, &made->header, sizeof parsed);
+    /* Not as a whole: between them lie bytes that mean nothing. */
+    assert_memory_equal(&parsed, &made->header, offsetof(struct batch_header, topics) + sizeof parsed.topics);
+    assert_int_equal(parsed.base_offset, made->header.base_offset);
+    assert_int_equal(parsed.min_time_us, made->header.min_time_us);
+    assert_int_equal(parsed.max_time_us, made->header.max_time_us);
     assert_true((made->header.flags & BATCH_PACKED) == (pack ? BATCH_PACKED : 0));
 }
 
