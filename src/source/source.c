@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 static const struct source_class *const source_classes[] = {
-    &source_binance,        &source_twitch_irc, &source_twitch_eventsub, &source_simulated_market,
-    &source_simulated_chat, &source_recording,  &source_jsonl,
+    &source_binance,          &source_coinbase,       &source_twitch_irc, &source_twitch_eventsub,
+    &source_simulated_market, &source_simulated_chat, &source_recording,  &source_jsonl,
 };
 enum { CLASS_COUNT = sizeof source_classes / sizeof *source_classes };
 

@@ -147,6 +147,7 @@ void source_file_error(struct source *source, uint32_t connection, int code, str
 
 /* ---- the adapters ---- */
 extern const struct source_class source_binance;
+extern const struct source_class source_coinbase;
 extern const struct source_class source_jsonl;
 extern const struct source_class source_recording;
 extern const struct source_class source_simulated_chat;
