@@ -120,6 +120,9 @@ static void put_emotes(struct buffer *out, yyjson_val *fragments, struct bytes t
 {
     size_t index, max, offset = 0, place = 0, count = 0;
     yyjson_val *fragment;
+    struct eventsub_reader first = {yyjson_arr_get_first(fragments), REJECT_NONE};
+    if (skipped > 0 && !bytes_start_with(text, eventsub_text(&first, "text")))
+        offset = place = skipped; /* they leave out what stands before the message */
     yyjson_arr_foreach(fragments, index, max, fragment)
     {
         struct eventsub_reader reader = {fragment, REJECT_NONE};
