@@ -44,6 +44,22 @@ struct subject {
         BINANCE_TRADE("1", "10", "11"), BINANCE_TRADE("2", "12", "12"), BINANCE_TRADE("2", "12", "12"),                          \
             BINANCE_TRADE("7", "30", "31"), "{\"result\":null,\"id\":1}"                                                         \
     }
+#define COINBASE_MATCH(type, id)                                                                                                 \
+    "{\"type\":\"" type "\",\"trade_id\":" id ",\"maker_order_id\":\"27fff20b-af29\",\"taker_order_id\":\"1da6ce16-c8da\","      \
+    "\"side\":\"sell\",\"size\":\"0.04\",\"price\":\"14.7775\",\"product_id\":\"BTC-USD\",\"sequence\":90" id                    \
+    ",\"time\":\"2026-09-21T14:13:20.244075Z\"}"
+#define COINBASE_HEARTBEAT(sequence, last)                                                                                       \
+    "{\"type\":\"heartbeat\",\"last_trade_id\":" last ",\"product_id\":\"BTC-USD\",\"sequence\":" sequence                       \
+    ",\"time\":\"2026-09-21T14:13:21.000000Z\"}"
+#define COINBASE_FRAMES                                                                                                          \
+    {                                                                                                                            \
+        "{\"type\":\"subscriptions\",\"channels\":[]}", COINBASE_MATCH("last_match", "11"), COINBASE_MATCH("match", "12"),       \
+            COINBASE_MATCH("match", "12"), COINBASE_MATCH("match", "16"), COINBASE_HEARTBEAT("9017", "20"),                      \
+            COINBASE_HEARTBEAT("9018", "20"), COINBASE_MATCH("match", "-1"),                                                     \
+            "{\"type\":\"ticker\",\"sequence\":9019,\"product_id\":\"BTC-USD\",\"price\":\"14.8\",\"best_bid\":\"14.7\","        \
+            "\"best_ask\":\"14.9\",\"time\":\"2026-09-21T14:13:22.000001Z\",\"trade_id\":16,\"last_size\":\"0.04\"}",            \
+            "{\"type\":\"error\",\"message\":\"Failed\",\"reason\":\"too many requests\"}"                                       \
+    }
 #define JSONL_FRAMES                                                                                                             \
     {                                                                                                                            \
         EVENT_JSON("1", "61000.10"), EVENT_JSON("2", "61000.20"), EVENT_JSON("3", "61000.3")                                     \
@@ -101,6 +117,7 @@ struct subject {
 
 static const struct subject subjects[] = {
     {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, false, NULL, NULL},
+    {"coinbase:BTC-USD", NULL, COINBASE_FRAMES, false, false, false, NULL, NULL},
     {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, false, NULL, NULL},
     {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, false, NULL, NULL},
     {"simulated:market", NULL, {NULL, NULL}, false, true, false, NULL, NULL},
@@ -112,6 +129,7 @@ static const struct subject subjects[] = {
     {"twitch-eventsub:room", NULL, EVENTSUB_FRAMES, false, false, false, NULL, EVENTSUB_WELCOME_TEXT},
     {"twitch-eventsub:room,other", NULL, EVENTSUB_FRAMES, false, false, true, NULL, EVENTSUB_WELCOME_TEXT},
     {"binance:BTC-USDT", NULL, BINANCE_FRAMES, false, false, true, NULL, NULL},
+    {"coinbase:BTC-USD,ETH-USD", NULL, COINBASE_FRAMES, false, false, true, NULL, NULL},
     {"jsonl:events.jsonl", NULL, JSONL_FRAMES, true, false, true, NULL, NULL},
     {"recording:demo.jsonl", NULL, RECORDING_FRAMES, true, false, true, NULL, NULL},
     {"simulated:chat", NULL, {NULL, NULL}, false, true, true, NULL, NULL},
