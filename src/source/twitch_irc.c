@@ -83,7 +83,7 @@ static void share_out(struct twitch_irc *twitch)
         shard->rooms = twitch->rooms + first;
         shard->room_count = left < TWITCH_SHARD_ROOMS ? left : TWITCH_SHARD_ROOMS;
         twitch_draw_guest(twitch, shard);
-        shard->retry_us[TWITCH_CURRENT] = shard->retry_us[TWITCH_SUCCESSOR] = INT64_MAX;
+        shard->retry_us[TWITCH_CURRENT] = shard->retry_us[TWITCH_SUCCESSOR] = shard->hand_over_us = INT64_MAX;
         backoff_init(&shard->backoff, random_u64(&twitch->random));
         for (size_t role = 0; role < TWITCH_ROLE_COUNT; role++) {
             irc_stream_init(&shard->links[role].stream);
@@ -374,13 +374,9 @@ static void take_lines(struct twitch_call *call, struct bytes frame)
     enum irc_stream_result result;
     struct bytes line;
     bool joined;
-    for (;;) {
-        /* Asked for anew each time: a line may make a successor the current connection. */
-        struct irc_stream *stream = call->link ? &call->link->stream : &call->twitch->loose;
-        if ((result = irc_stream_next(stream, &frame, &line, &joined)) == IRC_STREAM_END)
-            return;
+    struct irc_stream *stream = call->link ? &call->link->stream : &call->twitch->loose;
+    while ((result = irc_stream_next(stream, &frame, &line, &joined)) != IRC_STREAM_END)
         take_line(call, line, joined, reasons[result]);
-    }
 }
 
 /* Whether the piece of a recorded stream begins a line, so that what came before it was one. */

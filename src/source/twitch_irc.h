@@ -57,6 +57,7 @@ struct twitch_shard {
     size_t room_count;
     struct backoff backoff;
     int64_t retry_us[TWITCH_ROLE_COUNT]; /* when a connection is to be opened; INT64_MAX: not planned */
+    int64_t hand_over_us;                /* when the successor takes over; INT64_MAX: not planned */
     bool successor_wanted;               /* the successor itself was told to reconnect */
     unsigned guest;                      /* number of the anonymous account */
 };
@@ -103,7 +104,7 @@ void twitch_link_opened(struct twitch_call *call);
 /* The link is gone, and `connection` is closed already or will be. */
 void twitch_link_lost(struct twitch_call *call, struct twitch_shard *shard, enum twitch_role role);
 void twitch_link_reconnect(struct twitch_call *call);
-/* All that was to be joined is joined: the old connection is closed. */
+/* The successor has joined all that was to be joined: it takes over soon. */
 void twitch_shard_hand_over(struct twitch_call *call, struct twitch_shard *shard);
 void twitch_links_tick(struct twitch_call *call);
 void twitch_links_close(struct twitch_call *call);

@@ -2,8 +2,8 @@
  *
  *     (none) --connect--> opening --OPENED--> logging in --001--> welcome --closed, silent--> back off --tick--> opening
  *                                                 |                  | RECONNECT
- *                         login refused: failed <-+                  +--> a successor takes the same way; once it has joined,
- *                                                                         or the current one is lost, it is the current one
+ *                         login refused: failed <-+                  +--> a successor takes the same way; a little after it has
+ *                                                                         joined, or when the current one is lost, it takes over
  *
  * Silence: after a minute without a byte we send a PING of our own; without an answer in 10 seconds the connection is
  * dead. */
@@ -13,6 +13,8 @@
 
 #define ADDRESS "wss://irc-ws.chat.twitch.tv:443"
 #define LOGIN_TIMEOUT_US (15 * SECOND_US)
+/* For how long the old connection is kept once the new one has joined. */
+#define OVERLAP_US (10 * SECOND_US)
 #define PROBE_AFTER_US (60 * SECOND_US)
 #define PROBE_TIMEOUT_US (10 * SECOND_US)
 
@@ -135,6 +137,7 @@ static void promote(struct twitch_call *call, struct twitch_shard *shard)
     twitch_rooms_promote(call->twitch, shard);
     shard->retry_us[TWITCH_SUCCESSOR] = shard->successor_wanted ? call->now_us : INT64_MAX;
     shard->successor_wanted = false;
+    shard->hand_over_us = INT64_MAX;
 }
 
 void twitch_link_lost(struct twitch_call *call, struct twitch_shard *shard, enum twitch_role role)
@@ -143,6 +146,7 @@ void twitch_link_lost(struct twitch_call *call, struct twitch_shard *shard, enum
     reset_link(&shard->links[role]);
     if (role == TWITCH_SUCCESSOR) {
         shard->successor_wanted = false;
+        shard->hand_over_us = INT64_MAX;
         shard->retry_us[role] = backoff_failed(&shard->backoff, call->now_us);
     } else if (shard->links[TWITCH_SUCCESSOR].connection != 0) {
         call->source->statistics.reconnects++;
@@ -165,14 +169,18 @@ void twitch_link_reconnect(struct twitch_call *call)
 
 void twitch_shard_hand_over(struct twitch_call *call, struct twitch_shard *shard)
 {
+    if (shard->hand_over_us == INT64_MAX && call->now_us != TIME_UNKNOWN)
+        shard->hand_over_us = call->now_us + OVERLAP_US;
+}
+
+/* What the old connection still had on its way has come. */
+static void hand_over(struct twitch_call *call, struct twitch_shard *shard)
+{
     const struct twitch_link *old = &shard->links[TWITCH_CURRENT];
     source_close_connection(call->output, old->connection);
     twitch_rooms_left(call->twitch, shard, TWITCH_CURRENT, old->heard_us);
     promote(call, shard);
-    if (call->shard == shard) {
-        call->role = TWITCH_CURRENT;
-        call->link = &shard->links[TWITCH_CURRENT];
-    }
+    twitch_show_state(call->source, call->now_us);
 }
 
 void twitch_links_close(struct twitch_call *call)
@@ -215,9 +223,18 @@ static void tick_link(struct twitch_call *call, struct twitch_shard *shard, enum
 
 void twitch_links_tick(struct twitch_call *call)
 {
-    for (size_t i = 0; i < call->twitch->shard_count; i++)
+    for (size_t i = 0; i < call->twitch->shard_count; i++) {
+        struct twitch_shard *shard = &call->twitch->shards[i];
+        if (call->now_us >= shard->hand_over_us)
+            hand_over(call, shard);
         for (unsigned role = 0; role < TWITCH_ROLE_COUNT; role++)
-            tick_link(call, &call->twitch->shards[i], (enum twitch_role)role);
+            tick_link(call, shard, (enum twitch_role)role);
+    }
+}
+
+static int64_t earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
 }
 
 static int64_t link_wake(const struct twitch_link *link)
@@ -225,21 +242,17 @@ static int64_t link_wake(const struct twitch_link *link)
     if (!link->open)
         return INT64_MAX;
     int64_t silent_us = link->pinged_us != TIME_UNKNOWN ? link->pinged_us + PROBE_TIMEOUT_US : link->heard_us + PROBE_AFTER_US;
-    int64_t login_us = link->welcome ? INT64_MAX : link->opened_us + LOGIN_TIMEOUT_US;
-    return silent_us < login_us ? silent_us : login_us;
+    return earlier(silent_us, link->welcome ? INT64_MAX : link->opened_us + LOGIN_TIMEOUT_US);
 }
 
 int64_t twitch_links_wake(const struct twitch_irc *twitch)
 {
     int64_t wake_us = INT64_MAX;
-    for (size_t i = 0; i < twitch->shard_count; i++)
-        for (unsigned role = 0; role < TWITCH_ROLE_COUNT; role++) {
-            const struct twitch_shard *shard = &twitch->shards[i];
-            int64_t link_us = link_wake(&shard->links[role]);
-            if (shard->retry_us[role] < link_us)
-                link_us = shard->retry_us[role];
-            if (link_us < wake_us)
-                wake_us = link_us;
-        }
+    for (size_t i = 0; i < twitch->shard_count; i++) {
+        const struct twitch_shard *shard = &twitch->shards[i];
+        wake_us = earlier(wake_us, shard->hand_over_us);
+        for (unsigned role = 0; role < TWITCH_ROLE_COUNT; role++)
+            wake_us = earlier(wake_us, earlier(shard->retry_us[role], link_wake(&shard->links[role])));
+    }
     return wake_us;
 }

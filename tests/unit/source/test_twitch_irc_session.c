@@ -491,6 +491,11 @@ static void test_overlap(void **state)
     only_event(EVENT_MESSAGE, "room");
     frame(source, 2, START_US, ROOMSTATE("room") MESSAGE("3", "room"));
     only_event(EVENT_MESSAGE, "room");
+    assert_int_equal(output.action_count, 0);
+    assert_int_equal(output.wake_at_us, START_US + 10 * SECOND_US);
+    frame(source, 1, START_US + SECOND_US, MESSAGE("3", "room") MESSAGE("late", "room")); /* was still on its way */
+    only_event(EVENT_MESSAGE, "room");
+    tick(source, START_US + 10 * SECOND_US);
     assert_int_equal(output.action_count, 1);
     assert_action(0, SOURCE_CLOSE, 1, "");
     assert_int_equal(state_of(source), SOURCE_LIVE);
@@ -500,7 +505,8 @@ static void test_overlap(void **state)
     assert_int_equal(output.batch->count, 2); /* with one connection, a second notice is a second notice */
     const struct source_statistics *statistics = source_statistics(source);
     assert_int_equal(statistics->gaps, 0);
-    assert_int_equal(statistics->duplicates, 3);
+    assert_int_equal(statistics->reconnects, 0);
+    assert_int_equal(statistics->duplicates, 4);
     source_destroy(source);
 }
 
@@ -517,6 +523,22 @@ static void test_overlap_too_short(void **state)
     assert_int_equal(gap->gap.from_us, START_US);
     assert_int_equal(gap->gap.to_us, START_US + 2 * SECOND_US);
     assert_int_equal(source_statistics(source)->reconnects, 1);
+    source_destroy(source);
+}
+
+/* The server closes the old one as it announced, a little after the new one has joined: nothing is missing. */
+static void test_overlap_ended_by_the_server(void **state)
+{
+    (void)state;
+    struct source *source = make_overlapping();
+    frame(source, 2, START_US, ROOMSTATE("room"));
+    lose(source, 1, START_US + SECOND_US);
+    assert_int_equal(state_of(source), SOURCE_LIVE);
+    tick(source, START_US + 10 * SECOND_US);
+    assert_int_equal(output.action_count, 0);
+    frame(source, 2, START_US + 11 * SECOND_US, MESSAGE("1", "room"));
+    only_event(EVENT_MESSAGE, "room");
+    assert_int_equal(source_statistics(source)->gaps, 0);
     source_destroy(source);
 }
 
@@ -542,9 +564,9 @@ static void test_reconnect_again(void **state)
     frame(source, 2, START_US, ":tmi.twitch.tv RECONNECT\r\n");
     assert_int_equal(output.action_count, 0);
     frame(source, 2, START_US, ROOMSTATE("room"));
-    assert_action(0, SOURCE_CLOSE, 1, "");
     tick(source, output.wake_at_us);
-    assert_action(0, SOURCE_OPEN, 3, "wss://irc-ws.chat.twitch.tv:443");
+    assert_action(0, SOURCE_CLOSE, 1, "");
+    assert_action(1, SOURCE_OPEN, 3, "wss://irc-ws.chat.twitch.tv:443");
     source_destroy(source);
 }
 
@@ -593,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_cut_line),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_overlap_too_short),
+        cmocka_unit_test(test_overlap_ended_by_the_server),
         cmocka_unit_test(test_successor_fails),
         cmocka_unit_test(test_reconnect_again),
         cmocka_unit_test(test_many_channels),
