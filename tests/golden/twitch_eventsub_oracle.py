@@ -105,10 +105,10 @@ def emotes(fragments: Any, whole: str, skipped: int) -> list[Json]:
         shown = loose(part, "text")
         if whole[at : at + len(shown)] != shown:
             break
-        emote = part.get("emote") if isinstance(part, dict) else None
-        if loose(emote, "id") and shown and at >= skipped and len(found) < 256:
+        ident = loose(part.get("emote") if isinstance(part, dict) else None, "id")
+        if ident and shown and at >= skipped and len(found) < 256:
             begin = at - skipped
-            found.append({"id": emote["id"], "name": shown, "begin": begin, "end": begin + len(shown) - 1})
+            found.append({"id": ident, "name": shown, "begin": begin, "end": begin + len(shown) - 1})
         at += len(shown)
     return found
 
@@ -383,10 +383,9 @@ class Oracle:
 
     def about_subscription(self, kind: str, ident: str, time_us: int, payload: Json | None) -> str | None:
         subscription = needed(child(payload, "subscription"), "type")
-        if kind == "notification":
-            event = child(payload, "event")
-            if event is None:
-                raise Refused("missing_field")
+        event = child(payload, "event") if kind == "notification" else {}
+        if event is None:
+            raise Refused("missing_field")
         if kind == "revocation" or subscription not in MAKERS:
             self.counts["filtered"] += 1
             return None
