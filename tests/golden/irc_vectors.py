@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The public test vectors of IRC parsers (https://github.com/ircdocs/parser-tests) against our parser.
 
-    irc_vectors.py DIRECTORY      with msg-split.yaml and userhost-split.yaml in it
+irc_vectors.py DIRECTORY      with msg-split.yaml and userhost-split.yaml in it
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ class Line:
     def __init__(self, text: str) -> None:
         if re.search(r"[\0\r\n]", text):
             raise RefusedError("malformed_line")
-        parts = re.fullmatch(r"(?:@(?P<tags>[^ ]*)(?: +|$))?(?::(?P<prefix>[^ ]*)(?: +|$))?(?P<command>[A-Za-z0-9]+)(?P<rest>(?: .*)?)", text)
+        parts = re.fullmatch(
+            r"(?:@(?P<tags>[^ ]*)(?: +|$))?(?::(?P<prefix>[^ ]*)(?: +|$))?(?P<command>[A-Za-z0-9]+)(?P<rest>(?: .*)?)", text
+        )
         if not parts:
             raise RefusedError("malformed_line")
         self.command = parts["command"]
@@ -317,7 +319,9 @@ class Oracle:
 
 # ---- the corpus ----
 
-WORDS = "hello chat LUL Kappa what was that play gg wp never lucky ever ünïcode 日本語 😀 👩‍👩‍👧 \U0001f1e9\U0001f1ea ́ :) ;) = \\ \" ' <b> \t".split(" ")
+WORDS = "hello chat LUL Kappa what was that play gg wp never lucky ever ünïcode 日本語 😀 👩‍👩‍👧 \U0001f1e9\U0001f1ea ́ :) ;) = \\ \" ' <b> \t".split(
+    " "
+)
 NAMES = ["ann", "bob_99", "x", "a" * 25, "late_maple64", "jtv"]
 SHOWN = ["Ann", "", "アン", "Late\\sMaple", "a\\:b\\\\c", "\\", "\\q\\", "<script>", "\u202eevil", "\\r\\n"]
 
@@ -342,7 +346,9 @@ class Corpus:
         for _ in range(self.random.randrange(1, 4)):
             begin = self.random.randrange(length + 3)
             spans.append(f"{begin}-{begin + self.random.randrange(-1, 8)}")
-        broken = self.random.choice(["", "", "", "/9:", "/:0-1", "/7", "/7:1", "/7:a-b", "/7:-1-2", "/7:0-99999999999999999999", "/"])
+        broken = self.random.choice(
+            ["", "", "", "/9:", "/:0-1", "/7", "/7:1", "/7:a-b", "/7:-1-2", "/7:0-99999999999999999999", "/"]
+        )
         return f"{self.random.choice(['25', 'emotesv2_ab', '1902'])}:{','.join(spans)}{broken}"
 
     def tags(self, values: dict[str, str]) -> str:
@@ -351,7 +357,9 @@ class Corpus:
         if self.random.random() < 0.1:
             shown.append(self.random.choice(list(values.items())))
         if self.random.random() < 0.1:
-            shown.insert(self.random.randrange(len(shown) + 1), (self.random.choice(["new-tag", "+x/y", "", "vendor/z"]), "v\\s1"))
+            shown.insert(
+                self.random.randrange(len(shown) + 1), (self.random.choice(["new-tag", "+x/y", "", "vendor/z"]), "v\\s1")
+            )
         if self.random.random() < 0.08 and shown:
             at = self.random.randrange(len(shown))
             shown[at] = (shown[at][0], self.random.choice(["", "x", "-1", "99999999999999999999", "\\s", "1=2", "é"]))
@@ -402,7 +410,9 @@ class Corpus:
         if self.random.random() < 0.1:
             text = f"\x01ACTION {text}" + self.random.choice(["\x01", ""])
         name = self.random.choice(NAMES)
-        prefix = self.random.choice([f"{name}!{name}@{name}.tmi.twitch.tv"] * 30 + [name, f"{name}@host", "tmi.twitch.tv", "!x@y"])
+        prefix = self.random.choice(
+            [f"{name}!{name}@{name}.tmi.twitch.tv"] * 30 + [name, f"{name}@host", "tmi.twitch.tv", "!x@y"]
+        )
         return f"@{self.tags(values)} :{prefix} PRIVMSG #room :{text}"
 
     def notice(self) -> str:
@@ -538,7 +548,9 @@ def files() -> dict[pathlib.Path, bytes]:
 
 def compare(lines: str, events: str) -> int:
     expected = events_of(read_lines(lines))[0]
-    got = [re.sub(r'"id":"[0-9a-f]{32}"', '"id":"?"', line, count=1) for line in pathlib.Path(events).read_text("utf-8").splitlines()]
+    got = [
+        re.sub(r'"id":"[0-9a-f]{32}"', '"id":"?"', line, count=1) for line in pathlib.Path(events).read_text("utf-8").splitlines()
+    ]
     got = [re.sub(r',"received":"[^"]*"', "", line, count=1) for line in got]
     for at, (a, b) in enumerate(zip(expected, got, strict=False)):
         if a != b:
@@ -561,8 +573,8 @@ def main(arguments: list[str]) -> int:
             sys.stdout.buffer.write(b"".join(line + b"\n" for line in Corpus(int(seed)).lines(int(count))))
         case ["write"]:
             DATA.mkdir(parents=True, exist_ok=True)
-            for path, content in files().items():
-                path.write_bytes(content)
+            for target, content in files().items():
+                target.write_bytes(content)
         case ["check"]:
             wrong = [path for path, content in files().items() if not path.exists() or path.read_bytes() != content]
             print("\n".join(f"{path} differs" for path in wrong), end="\n" if wrong else "")
