@@ -14,6 +14,7 @@ enum command_id {
     COMMAND_TAIL,
     COMMAND_EXPORT,
     COMMAND_REBUILD,
+    COMMAND_ERASE,
     COMMAND_CHECK,
     COMMAND_DOCTOR,
     COMMAND_HEALTH,
@@ -86,6 +87,7 @@ int command_replay(const struct command_context *context);
 int command_tail(const struct command_context *context);
 int command_export(const struct command_context *context);
 int command_rebuild(const struct command_context *context);
+int command_erase(const struct command_context *context);
 int command_check(const struct command_context *context);
 int command_doctor(const struct command_context *context);
 int command_health(const struct command_context *context);

@@ -63,6 +63,7 @@ static int run_start_pipeline(struct run *run, struct error *error)
         .recording_speed = config->speed,
         .demo_path = setup.demo_path,
         .retention = {.max_age_us = config->retention_age_us, .max_bytes = config->retention_bytes},
+        .erase_moderated = config->erase_moderated,
         .on_durable = on_durable,
         .context = run,
     };

@@ -52,6 +52,8 @@ struct config {
     int64_t retention_age_us; /* 0: no limit */
     uint64_t retention_bytes; /* 0: no limit */
 
+    bool erase_moderated;
+
     /* serving */
     const char *listen; /* ADDR:PORT */
     char listen_address[64];

@@ -1,9 +1,12 @@
 /* Keeps the best `limit` events seen so far in a heap whose root is the worst of them, in the order (time, offset).
  * Batches come ordered by time bucket, so the search ends when the heap is full and a batch has nothing better to
- * offer than the bucket of the root. */
+ * offer than the bucket of the root.
+ *
+ * What is found in chat_stream is then looked up among the moderators' marks; the event itself stays as the log has it. */
 #include "app/event_query.h"
 
 #include "event/event.h"
+#include "pipeline/moderation.h"
 #include <stdlib.h>
 
 struct found {
@@ -14,12 +17,14 @@ struct found {
 
 struct search {
     struct bus *bus;
+    struct store *store;
     const struct serve_events_query *query;
     enum event_source topic;
     bool newest_first;
     struct found low, high; /* exclusive bounds */
     struct found *heap;
     size_t count;
+    struct store_mark *marks; /* of what was found; NULL: none are looked up */
     struct arena arena;
 };
 
@@ -112,7 +117,7 @@ static int search_batch(struct search *search, uint64_t base_offset, struct erro
 }
 
 /* Asks the index for more and more batches until the heap is full or there are none. */
-static int search_run(struct search *search, struct store *store, struct error *error)
+static int search_run(struct search *search, struct error *error)
 {
     struct store_range range = {.key = search->query->key,
                                 .from_us = search->low.timestamp_us,
@@ -122,7 +127,7 @@ static int search_run(struct search *search, struct store *store, struct error *
         size_t count = wanted;
         uint64_t *offsets = calloc(wanted, sizeof *offsets);
         range.limit = wanted;
-        int result = offsets ? store_find_batches(store, (uint32_t)search->topic, &range, offsets, &count, error)
+        int result = offsets ? store_find_batches(search->store, (uint32_t)search->topic, &range, offsets, &count, error)
                              : error_set(error, "out of memory");
         search->count = 0;
         arena_reset(&search->arena);
@@ -145,14 +150,49 @@ static void write_cursor(struct buffer *out, const struct found *found)
     buffer_printf(out, "\"%lld-%llu\"", (long long)found->timestamp_us, (unsigned long long)found->offset);
 }
 
-static void search_write(struct search *search, struct buffer *out)
+/* Puts what was found in order and looks up what moderators took down of it. */
+static int search_marks(struct search *search, struct error *error)
 {
     qsort(search->heap, search->count, sizeof *search->heap, compare_found);
+    if (search->topic != EVENT_TWITCH || search->count == 0)
+        return 0;
+    struct store_message *messages = calloc(search->count, sizeof *messages);
+    search->marks = calloc(search->count, sizeof *search->marks);
+    int result = messages && search->marks ? 0 : error_set(error, "out of memory");
+    for (size_t i = 0; result == 0 && i < search->count; i++) {
+        struct event event;
+        if (event_parse(search->heap[i].json, &search->arena, &event) == REJECT_NONE && moderation_is_message(&event))
+            messages[i] = moderation_message(&event, search->heap[i].offset);
+        else /* is never later than a mark, has no id */
+            messages[i] = (struct store_message){.timestamp_us = INT64_MAX, .offset = UINT64_MAX};
+    }
+    if (result == 0)
+        result = store_find_marks(search->store, messages, search->count, &search->arena, search->marks, error);
+    free(messages);
+    return result;
+}
+
+/* The event with what became of it, behind all its other fields. */
+static void write_marked(struct buffer *out, struct bytes json, const struct store_mark *mark)
+{
+    buffer_append(out, bytes_of(json.at, json.length - 1));
+    buffer_printf(out, ",\"moderation\":{\"state\":\"%.*s\",\"at\":\"", BYTES_ARG(moderation_state_name(mark->kind)));
+    timestamp_append(out, mark->timestamp_us);
+    BUFFER_LITERAL(out, "\",\"by\":");
+    buffer_json_string(out, mark->by);
+    BUFFER_LITERAL(out, "}}");
+}
+
+static void search_write(const struct search *search, struct buffer *out)
+{
     BUFFER_LITERAL(out, "{\"events\":[");
     for (size_t i = 0; i < search->count; i++) {
         if (i > 0)
             buffer_byte(out, ',');
-        buffer_append(out, search->heap[i].json);
+        if (search->marks && search->marks[i].kind != STORE_MARK_NONE)
+            write_marked(out, search->heap[i].json, &search->marks[i]);
+        else
+            buffer_append(out, search->heap[i].json);
     }
     BUFFER_LITERAL(out, "],\"next\":");
     if (search->count == 0) {
@@ -202,7 +242,7 @@ static bool search_bounds(struct search *search, struct error *error)
 int event_query(struct bus *bus, struct store *store, const struct serve_events_query *query, struct buffer *out,
                 struct error *error)
 {
-    struct search search = {.bus = bus, .query = query};
+    struct search search = {.bus = bus, .store = store, .query = query};
     if (!event_topic_parse(query->topic, &search.topic)) {
         error_set(error, "topic: one of chat_stream, market_stream, analytics_stream");
         return 400;
@@ -211,9 +251,12 @@ int event_query(struct bus *bus, struct store *store, const struct serve_events_
         return 400;
     arena_init(&search.arena, (size_t)64 << 20);
     search.heap = calloc(query->limit, sizeof *search.heap);
-    int result = search.heap ? search_run(&search, store, error) : error_set(error, "out of memory");
+    int result = search.heap ? search_run(&search, error) : error_set(error, "out of memory");
+    if (result == 0)
+        result = search_marks(&search, error);
     if (result == 0)
         search_write(&search, out);
+    free(search.marks);
     free(search.heap);
     arena_release(&search.arena);
     return result == 0 ? 200 : 500;

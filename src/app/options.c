@@ -7,13 +7,13 @@
 #define FIELD(name) offsetof(struct config, name)
 #define ON(id) (1u << COMMAND_##id)
 #define PIPELINE (ON(RUN) | ON(CHECK) | ON(DOCTOR))
-#define STORED (PIPELINE | ON(TAIL) | ON(EXPORT) | ON(REBUILD) | ON(REPLAY))
+#define STORED (PIPELINE | ON(TAIL) | ON(EXPORT) | ON(REBUILD) | ON(ERASE) | ON(REPLAY))
 #define LIVE (PIPELINE | ON(RECORD))
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 /* tail, replay, export and bench write JSON anyway; the flag says so outright. */
 #define WITH_JSON                                                                                                                \
-    (ON(BENCH) | ON(CHECK) | ON(DOCTOR) | ON(EXPORT) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(REPLAY) | ON(TAIL) |        \
-     ON(VERSION))
+    (ON(BENCH) | ON(CHECK) | ON(DOCTOR) | ON(ERASE) | ON(EXPORT) | ON(HEALTH) | ON(NORMALIZE) | ON(REBUILD) | ON(REPLAY) |       \
+     ON(TAIL) | ON(VERSION))
 
 /* In the order of their enums. */
 static const char *const query_choices[] = {"embedded", "spark", NULL};
@@ -179,6 +179,15 @@ const struct option options[] = {
      .max = 1e18,
      .commands = PIPELINE,
      .help = "Drops the oldest events when the log is larger than this, such as 10GB; 0: no limit."},
+
+    {.section = "Storage",
+     .flag = "erase",
+     .env = "DATAFLOW_ERASE",
+     .key = "moderation.erase",
+     .type = OPTION_FLAG,
+     .offset = FIELD(erase_moderated),
+     .commands = PIPELINE,
+     .help = "Messages that moderators take down lose their text, within a minute; without it they are marked."},
 
     {.section = "Serving",
      .flag = "listen",

@@ -2,6 +2,8 @@
 
 #include "app/event_query.h"
 #include "event/event.h"
+#include "pipeline/scrub.h"
+#include <stdlib.h>
 
 /* The counts of a stage by the names of the API and of the metrics. */
 static const struct {
@@ -242,6 +244,41 @@ static int backend_documents(void *context, struct bytes collection, struct byte
     return 404;
 }
 
+/* ---- erasure ---- */
+
+/* Between serve's receipt and the pipeline's answer. */
+struct erase_receipt {
+    serve_erased *done;
+    void *receipt;
+};
+
+static void on_erased(void *context, const struct erasure_result *result, const struct error *error)
+{
+    struct erase_receipt *receipt = context;
+    bool found = result->events + result->documents + result->rejects > 0;
+    receipt->done(receipt->receipt, result->events, found, error ? error->text : NULL);
+    free(receipt);
+}
+
+static int backend_erase_user(void *context, struct bytes name, serve_erased *done, void *receipt, int *status,
+                              struct error *error)
+{
+    struct run_backend *state = context;
+    *status = 503;
+    if (!scrub_name_is_valid(name)) {
+        *status = 400;
+        return error_set(error, "a user's name has 1 to %d bytes, without spaces, quotes and backslashes", SCRUB_NAME_MAX);
+    }
+    struct erase_receipt *kept = malloc(sizeof *kept);
+    if (!kept)
+        return error_set(error, "out of memory");
+    *kept = (struct erase_receipt){done, receipt};
+    if (pipeline_erase_user(state->pipeline, name, on_erased, kept, error) == 0)
+        return 0;
+    free(kept);
+    return -1;
+}
+
 /* ---- live feed ---- */
 
 static bool feed_seek(struct run_backend *state, uint64_t offset)
@@ -373,6 +410,7 @@ void run_backend_fill(struct run_backend *state, struct serve_backend *backend)
                                       .documents = backend_documents,
                                       .metrics = backend_metrics,
                                       .ready = backend_ready,
+                                      .erase_user = backend_erase_user,
                                       .feed = backend_feed};
 }
 

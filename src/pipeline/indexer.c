@@ -2,6 +2,8 @@
  * again after a failure. */
 #include "pipeline/indexer.h"
 
+#include "event/event.h"
+#include "pipeline/moderation.h"
 #include <stdlib.h>
 
 /* Records of one transaction: large enough that its cost vanishes, small enough for bounded memory. */
@@ -14,7 +16,9 @@ struct indexer {
     uint64_t next_offset;
     struct store_index_entry *entries;
     size_t count, capacity;
-    struct arena keys; /* of the entries: the reader's bytes end with its next call */
+    struct store_mark *marks;
+    size_t mark_count, mark_capacity;
+    struct arena keys; /* of entries and marks: the reader's bytes end with its next call */
 };
 
 struct indexer *indexer_create(struct bus *bus, struct store *store, struct error *error)
@@ -56,6 +60,7 @@ void indexer_destroy(struct indexer *indexer)
         bus_reader_close(indexer->reader);
     arena_release(&indexer->keys);
     free(indexer->entries);
+    free(indexer->marks);
     free(indexer);
 }
 
@@ -80,6 +85,23 @@ static struct bytes indexer_copy_key(struct indexer *indexer, struct bytes key)
     return arena_copy(&indexer->keys, key);
 }
 
+/* What a moderator took down. */
+static int indexer_mark(struct indexer *indexer, const struct bus_record *record, struct error *error)
+{
+    if (indexer->mark_count == indexer->mark_capacity) {
+        size_t wanted = indexer->mark_capacity ? indexer->mark_capacity * 2 : 64;
+        struct store_mark *grown = realloc(indexer->marks, wanted * sizeof *grown);
+        if (!grown)
+            return error_set(error, "out of memory for %zu moderators' marks", wanted);
+        indexer->marks = grown;
+        indexer->mark_capacity = wanted;
+    }
+    int made = moderation_mark(record->value, record->offset, &indexer->keys, &indexer->marks[indexer->mark_count], error);
+    if (made > 0)
+        indexer->mark_count++;
+    return made < 0 ? -1 : 0;
+}
+
 static int indexer_add(struct indexer *indexer, const struct bus_batch *batch, struct error *error)
 {
     if (indexer_reserve(indexer, batch->count, error) < 0)
@@ -91,6 +113,8 @@ static int indexer_add(struct indexer *indexer, const struct bus_batch *batch, s
             return error_set(error, "out of memory for index keys");
         indexer->entries[indexer->count++] = (struct store_index_entry){
             .topic = record->topic, .key = key, .timestamp_us = record->timestamp_us, .base_offset = batch->base_offset};
+        if (record->topic == EVENT_TWITCH && moderation_is_deed(record->value) && indexer_mark(indexer, record, error) < 0)
+            return -1;
     }
     return 0;
 }
@@ -98,7 +122,7 @@ static int indexer_add(struct indexer *indexer, const struct bus_batch *batch, s
 /* Reads batches until there are enough or no more.  *end: the offset behind the last one. */
 static int indexer_collect(struct indexer *indexer, uint64_t *end, struct error *error)
 {
-    indexer->count = 0;
+    indexer->count = indexer->mark_count = 0;
     arena_reset(&indexer->keys);
     *end = indexer->next_offset;
     while (indexer->count < INDEXER_RECORDS_MAX) {
@@ -113,10 +137,15 @@ static int indexer_collect(struct indexer *indexer, uint64_t *end, struct error 
     return 0;
 }
 
-static int indexer_rewind(struct indexer *indexer)
+void indexer_read_anew(struct indexer *indexer)
 {
     bus_reader_close(indexer->reader);
     indexer->reader = bus_reader_open(indexer->bus, indexer->next_offset, BUS_ALL_TOPICS, NULL);
+}
+
+static int indexer_rewind(struct indexer *indexer)
+{
+    indexer_read_anew(indexer);
     return -1;
 }
 
@@ -132,8 +161,12 @@ int indexer_step(struct indexer *indexer, uint64_t *count, struct error *error)
         return indexer_rewind(indexer);
     if (end == indexer->next_offset)
         return 0;
-    struct store_write write = {
-        .entries = indexer->entries, .entry_count = indexer->count, .reader = INDEXER_READER, .next_offset = end};
+    struct store_write write = {.entries = indexer->entries,
+                                .entry_count = indexer->count,
+                                .reader = INDEXER_READER,
+                                .next_offset = end,
+                                .marks = indexer->marks,
+                                .mark_count = indexer->mark_count};
     if (store_write(indexer->store, &write, error) < 0)
         return indexer_rewind(indexer);
     *count = indexer->count;

@@ -10,6 +10,7 @@
 #include "pipeline/indexer.h"
 #include "pipeline/resume.h"
 #include "pipeline/sequencer.h"
+#include "pipeline/upkeep.h"
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,7 +19,6 @@
 enum { BATCH_COUNT = 8, BATCH_EVENTS = 1024, SOURCE_MAX = LEDGER_STAGE_MAX - 2, RATE_SLOTS = 10 };
 #define STEP_US 100000
 #define RETRY_US 1000000
-#define RETENTION_US 60000000
 
 /* Event counts at the last ten seconds' borders, for the rate. */
 struct rate_window {
@@ -37,6 +37,7 @@ struct pipeline {
     struct sequencer sequencer;
     struct duplicates *duplicates; /* with several chat sources; otherwise their own memory suffices */
     struct indexer *indexer;
+    struct upkeep *upkeep; /* with the indexer */
     pthread_t ingest_thread, sequencer_thread, writer_thread;
     size_t threads_started;
     atomic_bool stopping, sources_ended, log_done, written;
@@ -246,25 +247,6 @@ static void *sequencer_run(void *context)
 
 /* ---- writer thread ---- */
 
-static void writer_retain(struct pipeline *pipeline)
-{
-    struct bus_retention retention = pipeline->options.retention;
-    if (retention.max_age_us == 0 && retention.max_bytes == 0)
-        return;
-    struct error error;
-    struct bus_info info;
-    int64_t now_us = pipeline->options.env->now_us(pipeline->options.env);
-    retention.keep_from = indexer_next_offset(pipeline->indexer);
-    if (bus_truncate(pipeline->options.bus, &retention, now_us, &error) < 0) {
-        log_event(LOG_WARNING, "retention_failed", "%s", error.text);
-        return;
-    }
-    bus_info(pipeline->options.bus, &info);
-    int64_t older_than_us = retention.max_age_us > 0 ? now_us - retention.max_age_us : 0;
-    if (store_retain(pipeline->options.store, older_than_us, info.first_offset, &error) < 0)
-        log_event(LOG_WARNING, "retention_failed", "%s", error.text);
-}
-
 /* One step of the store writer.  True: there may be more at once. */
 static bool writer_step(struct pipeline *pipeline)
 {
@@ -284,24 +266,23 @@ static bool writer_step(struct pipeline *pipeline)
     return count > 0;
 }
 
+/* Until the stop: upkeep goes on when the sources have ended. */
 static void *writer_run(void *context)
 {
     struct pipeline *pipeline = context;
-    int64_t retain_at_us = 0;
     for (;;) {
         bool last = atomic_load(&pipeline->log_done); /* before the step: then the step sees all */
         bool more = writer_step(pipeline);
-        if (last && !more)
-            break;
-        int64_t now_us = pipeline->options.env->monotonic_us(pipeline->options.env);
-        if (now_us >= retain_at_us) {
-            writer_retain(pipeline);
-            retain_at_us = now_us + RETENTION_US;
+        if (last && !more) {
+            atomic_store(&pipeline->written, true);
+            if (atomic_load(&pipeline->stopping))
+                break;
         }
-        if (!more)
+        bool busy = upkeep_step(pipeline->upkeep);
+        if (!more && !busy)
             bus_wait(pipeline->options.bus, indexer_next_offset(pipeline->indexer), STEP_US);
     }
-    atomic_store(&pipeline->written, true);
+    upkeep_stop(pipeline->upkeep);
     return NULL;
 }
 
@@ -374,6 +355,16 @@ static int pipeline_prepare_writer(struct pipeline *pipeline, struct error *erro
 {
     pipeline->indexer = indexer_create(pipeline->options.bus, pipeline->options.store, error);
     if (!pipeline->indexer)
+        return -1;
+    const struct pipeline_options *options = &pipeline->options;
+    struct upkeep_options upkeep = {
+        .env = options->env,
+        .parts = {.bus = options->bus, .store = options->store, .rejects = options->rejects},
+        .retention = options->retention,
+        .erase_moderated = options->erase_moderated,
+    };
+    pipeline->upkeep = upkeep_create(&upkeep, pipeline->indexer, error);
+    if (!pipeline->upkeep)
         return -1;
     struct bus_info info;
     bus_info(pipeline->options.bus, &info);
@@ -470,6 +461,7 @@ void pipeline_destroy(struct pipeline *pipeline)
 {
     assert(pipeline->threads_started == 0);
     driver_destroy(pipeline->driver);
+    upkeep_destroy(pipeline->upkeep);
     indexer_destroy(pipeline->indexer);
     duplicates_destroy(pipeline->duplicates);
     destroy_batches(pipeline->batches);
@@ -485,4 +477,11 @@ void pipeline_destroy(struct pipeline *pipeline)
 bool pipeline_ended(struct pipeline *pipeline)
 {
     return atomic_load(&pipeline->sources_ended) && atomic_load(&pipeline->log_done) && atomic_load(&pipeline->written);
+}
+
+int pipeline_erase_user(struct pipeline *pipeline, struct bytes name, pipeline_erased *done, void *context, struct error *error)
+{
+    if (!pipeline->upkeep)
+        return error_set(error, "there is no store to erase from");
+    return upkeep_erase_user(pipeline->upkeep, name, done, context, error);
 }

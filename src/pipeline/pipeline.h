@@ -10,6 +10,7 @@
 #define PIPELINE_PIPELINE_H
 
 #include "bus/bus.h"
+#include "pipeline/erasure.h"
 #include "pipeline/ledger.h"
 #include "pipeline/rejects.h"
 #include "source/source.h"
@@ -27,6 +28,7 @@ struct pipeline_options {
     double recording_speed;            /* 1: as recorded; 0: as fast as possible */
     const char *demo_path;             /* what `recording:demo` plays */
     struct bus_retention retention;    /* applied each minute; keep_from is filled in */
+    bool erase_moderated;              /* what moderators take down loses its text, within a minute */
     void (*on_durable)(void *context); /* new records are in the log; on the sequencer thread */
     void *context;
 };
@@ -62,5 +64,10 @@ struct pipeline_source_status {
 size_t pipeline_sources(struct pipeline *pipeline, struct pipeline_source_status *statuses, size_t max);
 
 struct ledger *pipeline_ledger(struct pipeline *pipeline);
+
+/* Erases what is known of a user, in steps beside everything else (upkeep.h).  `done` is called once on a thread of the pipeline,
+ * at the latest while that stops, unless this fails. */
+typedef void pipeline_erased(void *context, const struct erasure_result *result, const struct error *error);
+int pipeline_erase_user(struct pipeline *pipeline, struct bytes name, pipeline_erased *done, void *context, struct error *error);
 
 #endif

@@ -18,6 +18,8 @@ static const struct {
 static const char schemas[] =
     "\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
     "\"required\":[\"code\",\"message\"],\"properties\":{\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"}}}}},"
+    "\"Erased\":{\"type\":\"object\",\"required\":[\"erased\"],\"properties\":{\"erased\":{\"type\":\"integer\","
+    "\"description\":\"Events\"}}},"
     "\"Probe\":{\"type\":\"object\",\"properties\":{\"live\":{\"type\":\"boolean\"},\"ready\":{\"type\":\"boolean\"}}},"
     "\"Document\":{\"type\":\"object\",\"description\":\"An OpenAPI 3.1 document\"},"
     "\"LiveFrame\":{\"type\":\"object\",\"properties\":{\"topic\":{\"type\":\"string\"},\"event\":{},"
@@ -26,6 +28,9 @@ static const char schemas[] =
     "\"schema\":{\"const\":1},\"id\":{\"type\":\"string\"},\"source\":{\"enum\":[\"twitch\",\"market\",\"analytics\"]},"
     "\"timestamp\":{\"type\":\"string\",\"format\":\"date-time\"},\"received\":{\"type\":\"string\",\"format\":\"date-time\"},"
     "\"payload\":{\"type\":\"object\",\"required\":[\"kind\"],\"properties\":{\"kind\":{\"type\":\"string\"}}},"
+    "\"moderation\":{\"type\":\"object\",\"description\":\"What a moderator took down; not in the live feed\",\"required\":"
+    "[\"state\",\"at\",\"by\"],\"properties\":{\"state\":{\"enum\":[\"deleted\",\"timed_out\",\"banned\",\"cleared\"]},"
+    "\"at\":{\"type\":\"string\",\"format\":\"date-time\"},\"by\":{\"type\":\"string\"}}},"
     "\"toxicity\":{\"type\":\"object\"},\"sentiment\":{\"type\":\"number\",\"minimum\":-1,\"maximum\":1},"
     "\"anomaly\":{\"type\":\"object\",\"required\":[\"isAnomaly\"],\"properties\":{\"isAnomaly\":{\"type\":\"boolean\"}}}}},"
     "\"Events\":{\"type\":\"object\",\"required\":[\"events\",\"next\"],\"properties\":{\"events\":{\"type\":\"array\","
@@ -66,8 +71,9 @@ static void write_parameters(struct buffer *out, const struct serve_route *route
     bool first = true;
     BUFFER_LITERAL(out, "\"parameters\":[");
     if (strchr(route->label, '{')) {
-        BUFFER_LITERAL(out, "{\"name\":\"query\",\"in\":\"path\",\"required\":true,\"description\":\"The name of a query\","
-                            "\"schema\":{\"type\":\"string\"}}");
+        buffer_printf(out, "{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"description\":\"The name of a %s\",",
+                      route->deletes ? "name" : "query", route->deletes ? "user: the login" : "query");
+        BUFFER_LITERAL(out, "\"schema\":{\"type\":\"string\"}}");
         first = false;
     }
     for (size_t i = 0; i < sizeof parameter_table / sizeof parameter_table[0]; i++)
@@ -110,6 +116,11 @@ static void write_responses(struct buffer *out, const struct serve_route *route)
         write_error_response(out, "401", "The token is missing or wrong");
         write_error_response(out, "403", "Host or Origin is not allowed");
     }
+    if (route->deletes) {
+        write_error_response(out, "400", "No user can be called so");
+        write_error_response(out, "404", "Nothing is known of that user");
+        write_error_response(out, "503", "Too many erasures wait, or this one could not be ended");
+    }
     if (route->answer == serve_api_documents)
         write_error_response(out, "404", "There is no such collection");
     if (live)
@@ -122,7 +133,7 @@ static void write_responses(struct buffer *out, const struct serve_route *route)
 
 static void write_operation_id(struct buffer *out, const struct serve_route *route)
 {
-    BUFFER_LITERAL(out, "\"operationId\":\"get");
+    buffer_printf(out, "\"operationId\":\"%s", route->deletes ? "delete" : "get");
     for (const char *at = route->label; *at; at++)
         buffer_byte(out, *at == '/' || *at == '.' || *at == '{' || *at == '}' ? '_' : *at);
     BUFFER_LITERAL(out, "\",");
@@ -137,7 +148,7 @@ void serve_openapi_write(struct buffer *out)
                    "\",\"description\":\"Live chat and market events: what is stored, and what comes now\",\"license\":{\"name\":"
                    "\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},\"paths\":{");
     for (size_t i = 0; i < count; i++) {
-        buffer_printf(out, "%s\"%s\":{\"get\":{", i > 0 ? "," : "", routes[i].label);
+        buffer_printf(out, "%s\"%s\":{\"%s\":{", i > 0 ? "," : "", routes[i].label, routes[i].deletes ? "delete" : "get");
         write_operation_id(out, &routes[i]);
         buffer_printf(out, "\"summary\":\"%s\",", routes[i].summary);
         write_parameters(out, &routes[i]);

@@ -84,6 +84,13 @@ static const struct serve_route routes[] = {
      .summary = "Windows of a query",
      .content_type = "application/json",
      .schema = "Events"},
+    {.path = "/api/v1/users/",
+     .label = "/api/v1/users/{name}",
+     .deletes = true,
+     .answer = serve_api_erase_user,
+     .summary = "Erases what is known of a user from log, store and refused records; answered when it is done",
+     .content_type = "application/json",
+     .schema = "Erased"},
     {.path = "/api/v1/stream",
      .label = "/api/v1/stream",
      .parameters = SERVE_TOPIC | SERVE_KEY,
@@ -151,7 +158,8 @@ void serve_answer_error(struct serve_exchange *exchange, int status, const char 
     if (status == 401)
         headers = "WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n";
     else if (status == 405)
-        headers = "Allow: GET, HEAD\r\nCache-Control: no-store\r\n";
+        headers = exchange->route && exchange->route->deletes ? "Allow: DELETE\r\nCache-Control: no-store\r\n"
+                                                              : "Allow: GET, HEAD\r\nCache-Control: no-store\r\n";
     else if (status == 426)
         headers = "Upgrade: websocket\r\nCache-Control: no-store\r\n";
     struct net_reply reply = {.status = status, .content_type = "application/json", .body = buffer_bytes(&body)};
@@ -249,9 +257,9 @@ void serve_route_request(void *context, struct net_request *request)
     struct error error = {""};
     if (status == 0 && !exchange.route) {
         status = 404;
-    } else if (status == 0 && !reads) {
+    } else if (status == 0 && !(exchange.route->deletes ? bytes_equal(method, BYTES("DELETE")) : reads)) {
         status = 405;
-        message = "only GET and HEAD";
+        message = exchange.route->deletes ? "only DELETE" : "only GET and HEAD";
     } else if (status == 0 && exchange.route->answer != serve_api_page && read_parameters(&exchange, &error) != 0) {
         status = 400;
         message = error.text;

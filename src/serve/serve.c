@@ -14,6 +14,7 @@
 static void on_wake(void *context)
 {
     struct serve *serve = context;
+    serve_erasures_answer(serve->erasures);
     serve_live_notify(serve->live);
 }
 
@@ -22,6 +23,7 @@ static void *run(void *argument)
     struct serve *serve = argument;
     const struct env *env = env_system();
     net_loop_run(serve->loop);
+    serve_erasures_answer(serve->erasures);
     serve_live_close(serve->live);
     int64_t deadline_us = env->monotonic_us(env) + GOODBYE_US;
     for (int64_t left_us = GOODBYE_US; serve_live_count(serve->live) > 0 && left_us > 0;) {
@@ -37,7 +39,8 @@ static int start_server(struct serve *serve, const struct serve_options *options
     if (!serve->loop)
         return -1;
     serve->live = serve_live_create(serve);
-    if (!serve->live)
+    serve->erasures = serve_erasures_create(serve);
+    if (!serve->live || !serve->erasures)
         return error_set(error, "serve: out of memory");
     net_loop_on_wake(serve->loop, on_wake, serve);
     struct net_server_options server = {.address = options->address,
@@ -58,6 +61,7 @@ static int start_server(struct serve *serve, const struct serve_options *options
 
 static void destroy(struct serve *serve)
 {
+    serve_erasures_destroy(serve->erasures);
     if (serve->loop)
         net_loop_destroy(serve->loop); /* what is left of clients goes through their on_close */
     serve_live_destroy(serve->live);

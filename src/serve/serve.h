@@ -17,6 +17,8 @@ struct serve_events_query {
     size_t limit;               /* 1 to 1000 */
 };
 
+typedef void serve_erased(void *receipt, uint64_t erased, bool found, const char *failure);
+
 /* A backend answers by appending JSON to `out` and returns an HTTP status (200; 400 or 404 with error set). */
 struct serve_backend {
     void *context;
@@ -28,6 +30,10 @@ struct serve_backend {
                      struct buffer *out, struct error *error);
     void (*metrics)(void *context, struct buffer *out); /* Prometheus text of the stages; serve adds its own */
     bool (*ready)(void *context);
+    /* Begins to erase a user; NULL: not offered.  Then `done` is called once, on any thread, before serve_stop: with the number
+     * of events erased, whether anything was found, and NULL or why it failed.  -1, an error and the status to answer with: it is
+     * not begun. */
+    int (*erase_user)(void *context, struct bytes name, serve_erased *done, void *receipt, int *status, struct error *error);
     /* The live feed: events after *offset, oldest first.  Calls `give` for each and moves *offset on; returns when there
      * are no more or `give` returned false.  An offset of UINT64_MAX is first set to the end less `backlog` events. */
     void (*feed)(void *context, uint64_t *offset, size_t backlog,

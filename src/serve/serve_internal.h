@@ -134,6 +134,7 @@ struct serve_route {
     const char *path;  /* ending in '/': a prefix with a name behind it */
     const char *label; /* the path as documented: {query} for the name */
     unsigned parameters;
+    bool deletes;     /* its method is DELETE; else GET and HEAD */
     bool open;        /* no token, no Host check: probes */
     bool query_token; /* the token may come as ?token=: browsers cannot set headers there */
     void (*answer)(struct serve_exchange *exchange);
@@ -161,7 +162,17 @@ void serve_api_sources(struct serve_exchange *exchange);
 void serve_api_status(struct serve_exchange *exchange);
 void serve_api_documents(struct serve_exchange *exchange);
 void serve_api_stream(struct serve_exchange *exchange);
+void serve_api_erase_user(struct serve_exchange *exchange);
 void serve_api_live(struct serve_exchange *exchange);
+
+/* ---- erasures that wait for the backend (erase.c) ---- */
+
+struct serve_erasures;
+struct serve_erasures *serve_erasures_create(struct serve *serve);
+/* Answers those that are done. */
+void serve_erasures_answer(struct serve_erasures *erasures);
+/* The backend has been stopped: answers all that are left.  Before the loop goes. */
+void serve_erasures_destroy(struct serve_erasures *erasures);
 
 void serve_openapi_write(struct buffer *out);
 void serve_metrics_write(struct serve *serve, struct buffer *out);
@@ -176,6 +187,7 @@ struct serve {
     struct net_loop *loop;
     struct net_server *server;
     struct serve_live *live;
+    struct serve_erasures *erasures;
     int port;
     pthread_t thread;
     struct buffer answer;                                       /* bodies are made here, one after the other */

@@ -69,7 +69,8 @@ export class ChatModel {
         this.removeOf(event.channel, "", "chat cleared", changed);
         break;
     }
-    const line: ChatLine = {sequence: this.nextSequence++, event, removed: ""};
+    const line: ChatLine = {sequence: this.nextSequence++, event, removed: event.removed};
+    if (line.removed !== "") this.countRemoved(event.channel);
     const evicted = this.lines.push(line);
     if (evicted) this.byId.delete(evicted.event.id);
     this.byId.set(event.id, line);
@@ -79,10 +80,14 @@ export class ChatModel {
   private remove(line: ChatLine, why: string, changed: (line: ChatLine) => void): void {
     if (line.removed !== "" || line.event.kind !== "message") return;
     line.removed = why;
-    this.totals.removed++;
-    const channel = this.channels.get(line.event.channel);
-    if (channel) channel.removed++;
+    this.countRemoved(line.event.channel);
     changed(line);
+  }
+
+  private countRemoved(name: string): void {
+    this.totals.removed++;
+    const channel = this.channels.get(name);
+    if (channel) channel.removed++;
   }
 
   private removeOf(channel: string, username: string, why: string, changed: (line: ChatLine) => void): void {

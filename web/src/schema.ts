@@ -13,6 +13,7 @@ export interface ChatEvent {
   readonly displayName: string;
   readonly message: string;
   readonly metadata: JsonObject;
+  readonly removed: string; // why a moderator took it down before this page asked, "" while it stands
   readonly gap: Gap | undefined;
 }
 
@@ -100,6 +101,14 @@ export function parseTime(value: unknown): number | undefined {
   return Number.isNaN(timeMs) ? undefined : timeMs;
 }
 
+// As the live page words what it sees happen.
+const removals = new Map([["deleted", "deleted"], ["timed_out", "timed out"], ["banned", "banned"], ["cleared", "chat cleared"]]);
+
+function readRemoval(moderation: unknown, metadata: JsonObject): string {
+  const removal = removals.get(isObject(moderation) ? text(moderation["state"]) : "");
+  return removal ?? (metadata["erased"] === true ? "erased" : "");
+}
+
 function readGap(kind: string, payload: JsonObject, timeMs: number): Gap | undefined {
   if (kind !== "gap") return undefined;
   return {
@@ -128,6 +137,7 @@ export function readEvent(value: unknown): ChatEvent | MarketEvent | AlertEvent 
         displayName: text(payload["display_name"]) || text(payload["username"]),
         message: text(payload["message"]),
         metadata,
+        removed: kind === "message" ? readRemoval(value["moderation"], metadata) : "",
         gap: readGap(kind, payload, timeMs),
       };
     case "market":

@@ -30,6 +30,19 @@ test("events that lack what they need are refused, wrong fields left out", () =>
   assert.equal(event.timeMs, Date.parse("2026-11-23T22:20:06.123Z"));
 });
 
+test("what a moderator took down before the page asked is struck from the start", () => {
+  const chat = new ChatModel();
+  const read = (moderation: unknown, metadata: object = {}): ChatEvent =>
+    readEvent({schema: 1, id: `twitch:m${++sequence}`, source: "twitch", timestamp: "2026-11-23T22:20:06Z", moderation,
+      payload: {kind: "message", channel: "one", username: "ann", message: "hello", metadata}}) as ChatEvent;
+  const events = [read({state: "deleted", at: "2026-11-23T22:20:07Z", by: "x"}), read({state: "timed_out"}), read({state: "constructor"}),
+    read("banned"), read(undefined), read(undefined, {erased: true})];
+  const lines = events.map((event) => chat.add(event, {atMs: start, live: false}, ignore));
+  assert.deepEqual(lines.map((line) => line?.removed), ["deleted", "timed out", "", "", "", "erased"]);
+  assert.equal(chat.totals.removed, 3);
+  assert.equal(chat.channels.get("one")?.removed, 3);
+});
+
 test("an event that comes twice counts once", () => {
   const chat = new ChatModel();
   const event = chatEvent("message");
