@@ -135,6 +135,7 @@ static void promote(struct twitch_call *call, struct twitch_shard *shard)
     shard->links[TWITCH_SUCCESSOR] = old;
     reset_link(&shard->links[TWITCH_SUCCESSOR]);
     twitch_rooms_promote(call->twitch, shard);
+    call->source->statistics.reconnects++;
     shard->retry_us[TWITCH_SUCCESSOR] = shard->successor_wanted ? call->now_us : INT64_MAX;
     shard->successor_wanted = false;
     shard->hand_over_us = INT64_MAX;
@@ -149,7 +150,6 @@ void twitch_link_lost(struct twitch_call *call, struct twitch_shard *shard, enum
         shard->hand_over_us = INT64_MAX;
         shard->retry_us[role] = backoff_failed(&shard->backoff, call->now_us);
     } else if (shard->links[TWITCH_SUCCESSOR].connection != 0) {
-        call->source->statistics.reconnects++;
         promote(call, shard);
     } else {
         shard->retry_us[TWITCH_SUCCESSOR] = INT64_MAX;

@@ -505,7 +505,7 @@ static void test_overlap(void **state)
     assert_int_equal(output.batch->count, 2); /* with one connection, a second notice is a second notice */
     const struct source_statistics *statistics = source_statistics(source);
     assert_int_equal(statistics->gaps, 0);
-    assert_int_equal(statistics->reconnects, 0);
+    assert_int_equal(statistics->reconnects, 1);
     assert_int_equal(statistics->duplicates, 4);
     source_destroy(source);
 }
