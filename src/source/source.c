@@ -228,7 +228,13 @@ void source_read(struct source *source, const struct source_input *inputs, size_
 
 void source_close(struct source *source, int64_t now_us, struct source_output *output)
 {
+    enum source_state state = source->statistics.state;
+    int64_t since_us = source->statistics.since_us;
     source->class->close(source, now_us, output);
+    if (state == SOURCE_FAILED) { /* it still is what it failed as, for whoever looks after the end */
+        source->statistics.state = state;
+        source->statistics.since_us = since_us;
+    }
     settle(source, output);
 }
 

@@ -124,7 +124,7 @@ void source_connect(struct source *source, int64_t now_us, struct source_output 
 /* Takes a batch of inputs and adds the events they make. */
 void source_read(struct source *source, const struct source_input *inputs, size_t count, struct source_output *output);
 
-/* We stop: asks to close what is open and ends. */
+/* We stop: asks to close what is open and ends; what failed before stays failed. */
 void source_close(struct source *source, int64_t now_us, struct source_output *output);
 
 /* Codes of source_error besides WebSocket close codes (1000 to 4999). */

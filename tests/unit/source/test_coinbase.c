@@ -418,6 +418,9 @@ static void test_unknown_product(void **state)
     forget_output();
     source_error(source, 1, 1000, BYTES("bye"), 3 * SECOND_US, &output);
     assert_int_equal(state_of(source), SOURCE_FAILED);
+    source_close(source, 4 * SECOND_US, &output);
+    assert_int_equal(state_of(source), SOURCE_FAILED);
+    assert_int_equal(source_statistics(source)->since_us, 2 * SECOND_US);
     source_destroy(source);
 }
 
