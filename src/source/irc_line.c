@@ -40,9 +40,25 @@ static void take_params(struct bytes rest, struct irc_line *parsed)
     }
 }
 
+/* Whether a control character may be in it: a quick no for nearly all lines, word by word. */
+static bool may_hold_control(struct bytes line)
+{
+    const uint64_t each = 0x0101010101010101u;
+    uint64_t word, found = 0;
+    if (line.length < sizeof word)
+        return true;
+    for (size_t i = 0; i + sizeof word <= line.length; i += sizeof word) {
+        memcpy(&word, line.at + i, sizeof word);
+        found |= (word - each * 0x20) & ~word;
+    }
+    memcpy(&word, line.at + line.length - sizeof word, sizeof word);
+    found |= (word - each * 0x20) & ~word;
+    return (found & each * 0x80) != 0;
+}
+
 bool irc_line_parse(struct bytes line, struct irc_line *parsed)
 {
-    if (bytes_find(line, '\0') >= 0 || bytes_find(line, '\r') >= 0 || bytes_find(line, '\n') >= 0)
+    if (may_hold_control(line) && (bytes_find(line, '\0') >= 0 || bytes_find(line, '\r') >= 0 || bytes_find(line, '\n') >= 0))
         return false;
     parsed->tags = parsed->prefix = BYTES("");
     if (line.length > 0 && line.at[0] == '@')

@@ -269,8 +269,10 @@ enum reject_reason twitch_record_parse(struct bytes line, struct twitch_record *
         return REJECT_UNKNOWN_KIND;
     if (record->command < TWITCH_NOTICE && record->channel.length == 0)
         return REJECT_MISSING_FIELD;
-    if (twitch_record_makes_event(record))
+    if (twitch_record_makes_event(record)) {
+        record->escaped = irc_value_is_escaped(record->line.tags);
         take_tags(record);
+    }
     return REJECT_NONE;
 }
 
@@ -311,9 +313,9 @@ static void put_text(struct buffer *out, struct bytes text)
 }
 
 /* A tag's text: as it stands in the line or, if anything in it was escaped, in the arena.  .at NULL: no memory. */
-static struct bytes decode(struct bytes value, struct arena *arena)
+static struct bytes decode(const struct twitch_record *record, struct bytes value, struct arena *arena)
 {
-    if (!irc_value_is_escaped(value))
+    if (!record->escaped || !irc_value_is_escaped(value))
         return value.length > 0 ? value : BYTES("");
     char *text = arena_text(arena, value.length);
     return text ? bytes_of(text, irc_value_unescape(value, text)) : BYTES_NONE;
@@ -405,7 +407,7 @@ static bool put_value(struct buffer *out, enum tag_type type, struct bytes value
 static void put_params(const struct twitch_record *record, struct buffer *out, struct arena *arena)
 {
     for (size_t i = 0; i < record->param_count; i++) {
-        struct bytes value = decode(record->params[i].value, arena);
+        struct bytes value = decode(record, record->params[i].value, arena);
         out->failed |= !value.at;
         buffer_append(out, i == 0 ? BYTES(",\"params\":{") : BYTES(","));
         put_text(out, record->params[i].key);
@@ -425,7 +427,7 @@ static void put_metadata(const struct twitch_record *record, struct bytes messag
         left &= ~((uint64_t)1 << TAG_MONTHS); /* the older name of the same, 0 there */
     for (; left != 0; left &= left - 1) {
         unsigned tag = (unsigned)__builtin_ctzll(left);
-        struct bytes value = decode(record->values[tag], arena);
+        struct bytes value = decode(record, record->values[tag], arena);
         out->failed |= !value.at;
         if (value.length == 0 && tag != TAG_BADGES) /* no badges are {}, as in the simulated chat */
             continue;
@@ -522,12 +524,15 @@ static enum reject_reason fill_chat(const struct twitch_record *record, struct e
     }
 }
 
-static bool decode_names(struct event_chat *chat, struct arena *arena)
+static bool decode_names(const struct twitch_record *record, struct event_chat *chat, struct arena *arena)
 {
-    chat->display_name = decode(chat->display_name, arena);
-    chat->user_id = decode(chat->user_id, arena);
-    chat->username = decode(chat->username, arena);
-    return chat->display_name.at && chat->user_id.at && chat->username.at;
+    chat->display_name = decode(record, chat->display_name, arena);
+    chat->user_id = decode(record, chat->user_id, arena);
+    struct bytes tags_text = record->line.tags, *name = &chat->username;
+    size_t named = name->length;
+    if (named > 0 && name->at >= tags_text.at && name->at < tags_text.at + tags_text.length) /* else of prefix or text */
+        *name = decode(record, *name, arena);
+    return chat->display_name.at && chat->user_id.at && (named == 0 || name->at);
 }
 
 static bool set_id(const struct twitch_record *record, struct event *event, struct arena *arena)
@@ -573,5 +578,5 @@ enum reject_reason twitch_record_event(const struct twitch_record *record, int64
         if (!event->metadata.at)
             return REJECT_NO_MEMORY;
     }
-    return decode_names(&event->chat, arena) && set_id(record, event, arena) ? REJECT_NONE : REJECT_NO_MEMORY;
+    return decode_names(record, &event->chat, arena) && set_id(record, event, arena) ? REJECT_NONE : REJECT_NO_MEMORY;
 }

@@ -100,6 +100,7 @@ struct twitch_record {
     struct irc_line line;
     enum twitch_command command;
     struct bytes channel; /* without #; empty: none */
+    bool escaped;         /* something in the tags may be */
     uint64_t present;     /* bit i: values[i] is set */
     struct bytes values[TWITCH_TAG_COUNT];
     struct irc_tag params[TWITCH_PARAM_MAX]; /* further ones are dropped */
