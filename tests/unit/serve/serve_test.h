@@ -39,6 +39,12 @@ struct fake {
     atomic_bool ready;
     int documents_status;
     size_t feed_calls;
+    pthread_t eraser; /* of the last erasure */
+    struct {
+        serve_erased *done;
+        void *receipt;
+        char name[80];
+    } erasure;
 };
 
 static inline void fake_add(struct fake *fake, const char *topic, const char *key, const char *payload)
@@ -130,6 +136,28 @@ static inline bool fake_ready(void *context)
     return atomic_load(&((struct fake *)context)->ready);
 }
 
+static inline void *fake_erase_run(void *context)
+{
+    struct fake *fake = context;
+    bool known = strcmp(fake->erasure.name, "ann") == 0, failing = strcmp(fake->erasure.name, "damaged") == 0;
+    fake->erasure.done(fake->erasure.receipt, known ? 12 : 0, known, failing ? "it cannot be read" : NULL);
+    return NULL;
+}
+
+/* "ann" is known, "damaged" fails, "none" is no name; answered from a thread. */
+static inline int fake_erase_user(void *context, struct bytes name, serve_erased *done, void *receipt, int *status,
+                                  struct error *error)
+{
+    struct fake *fake = context;
+    *status = 400;
+    if (bytes_equal(name, BYTES("none")))
+        return error_set(error, "no name");
+    fake->erasure.done = done;
+    fake->erasure.receipt = receipt;
+    snprintf(fake->erasure.name, sizeof fake->erasure.name, "%.*s", BYTES_ARG(name));
+    return pthread_create(&fake->eraser, NULL, fake_erase_run, fake) == 0 ? 0 : -1;
+}
+
 static inline void fake_feed(void *context, uint64_t *offset, size_t backlog,
                              bool (*give)(void *receiver, struct bytes topic, struct bytes key, struct bytes json),
                              void *receiver)
@@ -168,6 +196,7 @@ static inline void instance_start(struct instance *instance, const struct serve_
                                     .documents = fake_documents,
                                     .metrics = fake_metrics,
                                     .ready = fake_ready,
+                                    .erase_user = fake_erase_user,
                                     .feed = fake_feed};
     struct error error = {""};
     instance->serve = serve_start(options ? options : &(struct serve_options){.address = "127.0.0.1"}, &backend, &error);

@@ -76,6 +76,43 @@ static void test_methods(void **state)
     instance_stop(&instance);
 }
 
+static void test_erase_user(void **state)
+{
+    (void)state;
+    struct instance instance;
+    instance_start(&instance, NULL);
+    static const struct {
+        const char *name;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"ann", 200, "{\"erased\":12}"},
+        {"a%6En", 200, "{\"erased\":12}"},
+        {"bob", 404, "nothing is known of that user"},
+        {"damaged", 503, "it cannot be read"},
+    };
+    for (size_t round = 0; round < 5; round++) /* slots are used again */
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            char target[128];
+            snprintf(target, sizeof target, "/api/v1/users/%s", cases[i].name);
+            const char *answer = http(instance.port, "DELETE", target, "localhost", NULL);
+            assert_int_equal(http_status(answer), cases[i].status);
+            assert_non_null(strstr(http_body(answer), cases[i].body));
+            pthread_join(instance.fake.eraser, NULL);
+        }
+    const char *answer = http(instance.port, "DELETE", "/api/v1/users/none", "localhost", NULL);
+    assert_int_equal(http_status(answer), 400);
+    assert_int_equal(http_status(http(instance.port, "DELETE", "/api/v1/users/", "localhost", NULL)), 404);
+    answer = http_get(instance.port, "/api/v1/users/ann");
+    assert_int_equal(http_status(answer), 405);
+    assert_non_null(strstr(answer, "\r\nAllow: DELETE\r\n"));
+    answer = http(instance.port, "DELETE", "/api/v1/users/ann", "localhost", "Origin: http://evil.example\r\n");
+    assert_int_equal(http_status(answer), 403);
+    answer = http_get(instance.port, "/openapi.json");
+    assert_non_null(strstr(answer, "\"/api/v1/users/{name}\":{\"delete\":{\"operationId\":\"delete_api_v1_users__name_\""));
+    instance_stop(&instance);
+}
+
 static void test_parameters(void **state)
 {
     (void)state;
@@ -353,9 +390,9 @@ static void test_metrics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes),         cmocka_unit_test(test_methods),         cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_page_files),     cmocka_unit_test(test_host_and_origin), cmocka_unit_test(test_token),
-        cmocka_unit_test(test_refused_starts), cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_routes),     cmocka_unit_test(test_methods),        cmocka_unit_test(test_erase_user),
+        cmocka_unit_test(test_parameters), cmocka_unit_test(test_page_files),     cmocka_unit_test(test_host_and_origin),
+        cmocka_unit_test(test_token),      cmocka_unit_test(test_refused_starts), cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
