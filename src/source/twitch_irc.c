@@ -448,6 +448,23 @@ static void plan_wake(struct source *source)
     source->wake_at_us = links_us < rooms_us ? links_us : rooms_us;
 }
 
+/* After a restart: what the log has is known again, and a channel's gap begins with the last that was logged of it. */
+static void twitch_irc_resume(struct source *source, const struct event *event)
+{
+    struct twitch_irc *twitch = source->state;
+    struct twitch_room *room = event->source == EVENT_TWITCH ? twitch_find_room(twitch, event->chat.channel) : NULL;
+    if (!room)
+        return;
+    const struct bytes prefix = BYTES("twitch:");
+    struct bytes id = bytes_start_with(event->id, prefix) ? bytes_skip(event->id, prefix.length) : event->id;
+    int64_t at_us = event->received_us != TIME_UNKNOWN ? event->received_us : event->timestamp_us;
+    uint64_t key = seen_key_of(id);
+    if (!seen_has(&twitch->seen, key))
+        seen_add(&twitch->seen, key, at_us);
+    if (room->gap_from_us == TIME_UNKNOWN || room->gap_from_us < at_us)
+        room->gap_from_us = at_us;
+}
+
 static void twitch_irc_connect(struct source *source, int64_t now_us, struct source_output *output)
 {
     struct twitch_call call = call_of(source, now_us, output);
@@ -509,6 +526,7 @@ const struct source_class source_twitch_irc = {
     .frames = true,
     .state_size = sizeof(struct twitch_irc),
     .init = twitch_irc_init,
+    .resume = twitch_irc_resume,
     .connect = twitch_irc_connect,
     .read = twitch_irc_read,
     .close = twitch_irc_close,

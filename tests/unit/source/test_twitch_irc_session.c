@@ -448,6 +448,41 @@ static void test_gap(void **state)
     source_destroy(source);
 }
 
+/* After a restart the gap begins with what the log had last, and what it had is not told again. */
+static void test_resume(void **state)
+{
+    (void)state;
+    struct source *source = make("room,other");
+    struct event logged = {.source = EVENT_TWITCH,
+                           .kind = EVENT_MESSAGE,
+                           .id = BYTES("twitch:1"),
+                           .timestamp_us = START_US - 70 * SECOND_US,
+                           .received_us = START_US - 60 * SECOND_US,
+                           .chat.channel = BYTES("room")};
+    source_resume(source, &logged);
+    logged.chat.channel = BYTES("foreign");
+    logged.id = BYTES("twitch:2");
+    source_resume(source, &logged);
+    logged.source = EVENT_MARKET;
+    source_resume(source, &logged);
+    forget_output();
+    source_connect(source, START_US, &output);
+    give(source, SOURCE_OPENED, 1, START_US, "");
+    frame(source, 1, START_US, WELCOME);
+    frame(source, 1, START_US + SECOND_US, ROOMSTATE("room"));
+    assert_int_equal(output.batch->count, 2);
+    const struct event *gap = &output.batch->events[0];
+    assert_int_equal(gap->kind, EVENT_GAP);
+    assert_int_equal(gap->gap.from_us, START_US - 60 * SECOND_US);
+    assert_int_equal(gap->gap.to_us, START_US + SECOND_US);
+    frame(source, 1, START_US + SECOND_US, ROOMSTATE("other"));
+    only_event(EVENT_ROOM_STATE, "other");
+    frame(source, 1, START_US + SECOND_US, MESSAGE("1", "room") MESSAGE("2", "room"));
+    only_event(EVENT_MESSAGE, "room");
+    assert_int_equal(source_statistics(source)->duplicates, 1);
+    source_destroy(source);
+}
+
 /* What stood in the middle of a line when the connection went is no beginning of another. */
 static void test_cut_line(void **state)
 {
@@ -612,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_resume),
         cmocka_unit_test(test_cut_line),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_overlap_too_short),
