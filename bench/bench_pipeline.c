@@ -30,16 +30,16 @@ static void write_frame(struct market *market, FILE *out, uint64_t index)
     market->price_ticks[s] += (int64_t)random_below(&market->random, 21) - 10;
     char received[TIMESTAMP_LENGTH + 1] = "";
     timestamp_format(time_us + 30000, received);
+    long long time_ms = time_us / 1000;
     fprintf(out,
             "{\"received\":\"%s\",\"source\":\"binance:C00-USDT\",\"connection\":1,\"event\":\"frame\",\"frame\":"
             "\"{\\\"stream\\\":\\\"c%02zuusdt@aggTrade\\\",\\\"data\\\":{\\\"e\\\":\\\"aggTrade\\\",\\\"E\\\":%lld,\\\"s\\\":"
             "\\\"C%02zuUSDT\\\","
             "\\\"a\\\":%llu,\\\"p\\\":\\\"%lld.%02lld000000\\\",\\\"q\\\":\\\"0.%05llu000\\\",\\\"f\\\":%llu,\\\"l\\\":%llu,"
             "\\\"T\\\":%lld,\\\"m\\\":%s,\\\"M\\\":true}}\"}\n",
-            received, s, (long long)(time_us / 1000 + 2), s, (unsigned long long)id, (long long)(market->price_ticks[s] / 100),
+            received, s, time_ms + 2, s, (unsigned long long)id, (long long)(market->price_ticks[s] / 100),
             (long long)(market->price_ticks[s] % 100), (unsigned long long)random_below(&market->random, 90000) + 1,
-            (unsigned long long)id, (unsigned long long)id, (long long)(time_us / 1000),
-            random_below(&market->random, 2) ? "true" : "false");
+            (unsigned long long)id, (unsigned long long)id, time_ms, random_below(&market->random, 2) ? "true" : "false");
 }
 
 static int write_recording(const char *path, uint64_t events, uint64_t seed, struct error *error)

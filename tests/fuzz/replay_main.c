@@ -1,7 +1,7 @@
 /* Runs a fuzz target over the files of a corpus folder (or single files): the regression test of `make test`. */
 #include <dirent.h>
-#include <stdint.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
