@@ -34,6 +34,7 @@ struct coinbase_product {
     struct sequence ids;
     int64_t accounted; /* NO_TRADE: nothing is known yet */
     int64_t announced; /* the greatest last_trade_id of a heartbeat so far, or NO_TRADE */
+    int64_t heard;     /* the same of heartbeats before a restart */
     int64_t newest_id; /* the greatest id that came, and its event time */
     int64_t newest_us;
     char price[COINBASE_DECIMAL_MAX];
@@ -47,7 +48,7 @@ struct coinbase_product *coinbase_product_create(struct bytes name)
     struct coinbase_product *product = calloc(1, sizeof *product);
     if (!product)
         return NULL;
-    product->accounted = product->announced = product->newest_id = NO_TRADE;
+    product->accounted = product->announced = product->heard = product->newest_id = NO_TRADE;
     product->name_length = name.length;
     char *end = text_put(TEXT_LITERAL(product->prefix, COINBASE_EXCHANGE ":"), name);
     *end++ = ':';
@@ -336,18 +337,18 @@ static enum reject_reason take_heartbeat(struct coinbase_product *product, struc
 
 /* ---- after a restart ---- */
 
-/* The number behind "sequence": in the metadata of an event that was made here, or NO_TRADE. */
-static int64_t sequence_of(const struct event *event)
+/* The number behind a name in the metadata of an event that was made here, or NO_TRADE. */
+static int64_t metadata_number(struct bytes metadata, struct bytes name)
 {
-    struct bytes rest = event->metadata;
+    const char *found = metadata.length > 0 ? memmem(metadata.at, metadata.length, name.at, name.length) : NULL;
+    if (!found)
+        return NO_TRADE;
+    struct bytes digits = bytes_skip(metadata, (size_t)(found - metadata.at) + name.length);
     size_t length = 0;
     uint64_t value;
-    if (!bytes_start_with(rest, BYTES("{\"sequence\":")))
-        return NO_TRADE;
-    rest = bytes_skip(rest, sizeof "{\"sequence\":" - 1);
-    while (length < rest.length && rest.at[length] >= '0' && rest.at[length] <= '9')
+    while (length < digits.length && digits.at[length] >= '0' && digits.at[length] <= '9')
         length++;
-    return bytes_to_u64(bytes_of(rest.at, length), &value) && value <= INT64_MAX ? (int64_t)value : NO_TRADE;
+    return bytes_to_u64(bytes_of(digits.at, length), &value) && value <= INT64_MAX ? (int64_t)value : NO_TRADE;
 }
 
 static void resume_trade(struct coinbase_product *product, const struct event *event)
@@ -373,9 +374,20 @@ static void resume_gap(struct coinbase_product *product, const struct event_gap 
         product->newest_us = gap->to_us;
 }
 
+/* The last trade of a product that rests may lie farther back than what is told.  But what one heartbeat named had come or was
+ * told to be missing when the next one came: if no gap says the latter, it had come. */
+static void resume_heartbeat(struct coinbase_product *product, const struct event *event, int64_t sequence)
+{
+    struct sequence_interval missing;
+    if (product->heard > product->accounted && sequence_see(&product->ids, product->heard, &missing) != SEQUENCE_NO_MEMORY)
+        note_trade(product, product->heard, event->timestamp_us);
+    product->heard = metadata_number(event->metadata, BYTES("\"last_trade_id\":"));
+    recent_add(&product->heartbeats, sequence, event->timestamp_us);
+}
+
 void coinbase_product_resume(struct coinbase_product *product, const struct event *event)
 {
-    int64_t sequence = sequence_of(event);
+    int64_t sequence = metadata_number(event->metadata, BYTES("\"sequence\":"));
     if (event->kind == EVENT_TRADE)
         resume_trade(product, event);
     else if (event->kind == EVENT_GAP)
@@ -383,7 +395,7 @@ void coinbase_product_resume(struct coinbase_product *product, const struct even
     else if (event->kind == EVENT_TICKER && sequence != NO_TRADE)
         recent_add(&product->tickers, sequence, event->timestamp_us);
     else if (event->kind == EVENT_HEARTBEAT && sequence != NO_TRADE)
-        recent_add(&product->heartbeats, sequence, event->timestamp_us);
+        resume_heartbeat(product, event, sequence);
 }
 
 enum reject_reason coinbase_product_take(struct coinbase_product *product, struct source *source,

@@ -466,13 +466,35 @@ static void test_resume(void **state)
     source_destroy(after);
 }
 
+/* The trade before a long rest is no longer in what is told, but heartbeats name it: it is known, and what follows is not. */
+static void test_resume_from_heartbeats(void **state)
+{
+    (void)state;
+    struct source *source = make_live(0);
+    for (int i = 0; i < 3; i++) {
+        struct event event = {.source = EVENT_MARKET, .kind = EVENT_HEARTBEAT, .timestamp_us = i * SECOND_US};
+        event.market.exchange = BYTES("coinbase");
+        event.market.symbol = BYTES("BTC-USD");
+        event.metadata = i < 2 ? BYTES("{\"sequence\":7,\"last_trade_id\":40}") : BYTES("{\"sequence\":8,\"last_trade_id\":42}");
+        source_resume(source, &event);
+    }
+    give(source, SOURCE_FRAME, 1, 9 * SECOND_US, HEARTBEAT(29, 42)); /* nothing is told before last_match had time to come */
+    assert_int_equal(output.batch->count, 1);
+    give(source, SOURCE_FRAME, 1, 9 * SECOND_US, MATCH("last_match", 40));
+    assert_int_equal(output.batch->count, 0);
+    give(source, SOURCE_FRAME, 1, 9 * SECOND_US, MATCH("last_match", 42));
+    assert_int_equal(output.batch->count, 2);
+    assert_gap(0, 41, 41, "ids_skipped");
+    source_destroy(source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),          cmocka_unit_test(test_no_memory), cmocka_unit_test(test_subscription),
         cmocka_unit_test(test_wrong_arguments), cmocka_unit_test(test_reconnect), cmocka_unit_test(test_heartbeats_show_gaps),
         cmocka_unit_test(test_silence),         cmocka_unit_test(test_close),     cmocka_unit_test(test_exchange_error),
-        cmocka_unit_test(test_unknown_product), cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_unknown_product), cmocka_unit_test(test_resume),    cmocka_unit_test(test_resume_from_heartbeats),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
