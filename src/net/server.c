@@ -260,7 +260,7 @@ static int bind_listener(const char *address, int port, struct error *error)
 
 static int bound_port(int file)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     if (getsockname(file, (struct sockaddr *)&bound, &size) != 0)
         return -1;
