@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from e2e.program import Event, Instance
 from servers import twitch_chat as chat
+from servers.scripted import Step
+from servers.twitch_eventsub import TwitchEventSub
+from servers.twitch_helix import Token, TwitchHelix
 from servers.twitch_irc import TwitchIrc
 
 TOPIC = "chat_stream"
@@ -19,6 +24,40 @@ ROOMS = (ROOM, chat.person("houston"))
 def irc_settings(server: TwitchIrc, token: str = "") -> dict[str, str]:
     account = {"TWITCH_OAUTH_TOKEN": token, "TWITCH_NICKNAME": READER.login} if token else {}
     return {"DATAFLOW_TWITCH_IRC_URL": server.ws_url} | account
+
+
+class EventSub(NamedTuple):
+    """EventSub with the Helix beside it."""
+
+    socket: TwitchEventSub
+    helix: TwitchHelix
+
+    def settings(self, token: str = TOKEN) -> dict[str, str]:
+        return {
+            "DATAFLOW_TWITCH_EVENTSUB_URL": self.socket.url,
+            "DATAFLOW_TWITCH_HELIX_URL": self.helix.url,
+            "TWITCH_OAUTH_TOKEN": token,
+            "TWITCH_NICKNAME": READER.login,
+        }
+
+
+@contextmanager
+def eventsub(
+    happenings: list[chat.Happening],
+    sessions: list[list[Step]],
+    *,
+    token: Token | None = None,
+    faults: list[dict[str, Any]] | None = None,
+    **more: Any,
+) -> Iterator[EventSub]:
+    """Its sessions begin when all is subscribed to that the program wants of one channel. In the end it must have heard nothing
+    from the program: Twitch closes sessions for it."""
+    with (
+        TwitchEventSub(happenings, sessions, **more) as socket,
+        TwitchHelix(socket, [token or Token(TOKEN, READER)], list(ROOMS), faults=faults) as helix,
+    ):
+        yield EventSub(socket, helix)
+        assert not socket.logged("message")
 
 
 def of_kind(events: Iterable[Event], *kinds: str) -> list[Event]:

@@ -6,7 +6,7 @@ open and silent. A server adds its own steps (methods `step_NAME`) to these:
     text, binary, raw   a message as it is; bytes behind the back of the WebSocket protocol (hex)
     huge     a text message of `bytes` bytes
     ping     payload; goes on when the pong is there
-    pause    seconds; wait: until `name` is released
+    pause    seconds; wait: until `name` is released; release: that name
     stall    nothing is read any more, so nothing is answered, pings neither
     close    code, reason; drop: the TCP connection is reset
     refuse   (first step) HTTP status instead of an upgrade, with headers
@@ -93,6 +93,7 @@ class ScriptedServer(ScriptLog):
         self._tls = tls
         self._sessions: list[list[Step]] = list(sessions or [])
         self._connections = 0
+        self._peers: list[ServerConnection] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: Server | None = None
@@ -154,7 +155,11 @@ class ScriptedServer(ScriptLog):
     async def _stop(self) -> None:
         assert self._server is not None
         self._server.close()
-        await self._server.wait_closed()
+        closed = asyncio.create_task(self._server.wait_closed())
+        if not (await asyncio.wait([closed], timeout=2))[0]:
+            for peer in self._peers:  # a client that reads no more keeps nobody waiting
+                peer.transport.abort()
+            await closed
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
@@ -189,6 +194,7 @@ class ScriptedServer(ScriptLog):
         """Gives the connection its number and session, and plays the faults that come before the upgrade."""
         number = self._connections
         self._connections += 1
+        self._peers.append(connection)
         steps = self._sessions[number] if number < len(self._sessions) else []
         session = self.session_type(self, connection, number, list(steps), request.path)
         connection.session = session  # type: ignore[attr-defined]
@@ -298,6 +304,9 @@ class ScriptedSession:
     async def step_wait(self, step: Step) -> None:
         while not self.server.is_released(step["name"]):
             await asyncio.sleep(0.005)
+
+    async def step_release(self, step: Step) -> None:
+        self.server.release(step["name"])
 
     async def step_stall(self, step: Step) -> None:
         self.connection.transport.pause_reading()

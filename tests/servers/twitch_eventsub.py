@@ -5,7 +5,8 @@ It welcomes, keeps alive, notifies of what was subscribed to, hands subscription
 URL, and closes as Twitch does: 4001 on data from the client, 4003 without a subscription after 10 s, 4007 on a reconnect
 URL that it did not give. It misbehaves only where its script says so. scripted.py has the steps, and:
 
-    welcome  (first step) silent: no welcome; keepalive_s: what it promises; text: something else in its place
+    welcome  (first step) silent: no welcome; keepalive_s: what it promises; text: something else in its place; after: not
+             before that name is released
     play     from, to (numbers of happenings) or order (a list of them); each waits until one of its types is subscribed
              to, and goes out once for each of those that are. rate: messages a second, 0: as fast as they go
     keepalive  one, now
@@ -14,8 +15,7 @@ URL that it did not give. It misbehaves only where its script says so. scripted.
     subscribed  waits until the session has `count` subscriptions
     unknown  a message of a type nobody knows
 
-A session lets `subscribed:N` go (as `wait` names it) when it, the Nth, has its first subscription, `welcomed:N` when it
-has been welcomed.
+A session lets `opened:N` go (as `wait` names it) when it, the Nth, is open, and `subscribed:N` with its first subscription.
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ class EventSubSession(ScriptedSession):
         welcome: Step = self.steps[0] if self.steps and self.steps[0]["step"] == "welcome" else {}
         asked = int(self.query.get("keepalive_timeout_seconds", KEEPALIVE_S[0]))
         keepalive_s = welcome.get("keepalive_s") or max(KEEPALIVE_S[0], min(asked, KEEPALIVE_S[1]))
-        if not self.server.open_session(self):
+        good = self.server.open_session(self)
+        self.server.release(f"opened:{self.number}")
+        if "after" in welcome:
+            await self.step_wait({"name": welcome["after"]})
+        if not good:
             await self.connection.close(4007, "invalid reconnect attempt")
         elif "text" in welcome:
             await self.connection.send(welcome["text"])
@@ -65,7 +69,6 @@ class EventSubSession(ScriptedSession):
             await self._say("session_welcome", {"session": self._session("connected", keepalive_s, None)})
             self.tasks.append(asyncio.create_task(self._keep_alive(self.server.keepalive_every_s or keepalive_s)))
             self.tasks.append(asyncio.create_task(self._end_unused()))
-            self.server.release(f"welcomed:{self.number}")
 
     def ended(self) -> None:
         self.server.close_session(self)
