@@ -108,8 +108,14 @@ void net_http_cancel(struct net_http *http)
 
 void net_http_abandon(struct net_loop *loop)
 {
-    while (loop->requests)
-        fail(loop->requests, "the network loop ended");
+    while (loop->requests) {
+        struct net_http *http = loop->requests;
+        loop->requests = http->next;
+        if (http->next)
+            http->next->link = &loop->requests;
+        http->link = NULL;
+        fail(http, "the network loop ended");
+    }
 }
 
 struct net_dial *net_http_dial(struct net_http *http)
