@@ -20,7 +20,7 @@ SOURCES = ["tests/golden/irc_line_print.c", "src/source/irc_line.c", "src/base/b
 
 
 def build(directory: str) -> str:
-    program = os.path.join(directory, "irc_line_print")
+    program = str(pathlib.Path(directory) / "irc_line_print")
     flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", f"-I{ROOT / 'src'}"]
     subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", program, *(str(ROOT / name) for name in SOURCES)], check=True)
     return program

@@ -362,7 +362,10 @@ class Corpus:
             )
         if self.random.random() < 0.08 and shown:
             at = self.random.randrange(len(shown))
-            shown[at] = (shown[at][0], self.random.choice(["", "x", "-1", "99999999999999999999", "\\s", "1=2", "é"]))
+            shown[at] = (
+                shown[at][0],
+                self.random.choice(["", "x", "-1", "99999999999999999999", "253402300800000", "\\s", "1=2", "é"]),
+            )
         if self.random.random() < 0.2:
             self.random.shuffle(shown)
         return ";".join(key if value == "" and self.random.random() < 0.1 else f"{key}={value}" for key, value in shown)
@@ -520,7 +523,22 @@ class Corpus:
                 found.append(self.wrong())
             else:
                 found.append(self.random.choice(makers)().encode())
-        return found
+        return found + CORNERS
+
+
+# The last times that an event may carry, and the first it may not; names and texts of which nothing is to be unescaped.
+CORNERS = [
+    b"@id=c1;tmi-sent-ts=253402300799999 :a!a@a PRIVMSG #room :last",
+    b"@id=c2;tmi-sent-ts=253402300800000 :a!a@a PRIVMSG #room :too late",
+    b"@id=c3;tmi-sent-ts=0 :a!a@a PRIVMSG #room :first",
+    b"@display-name=x\\sy;id=c4;tmi-sent-ts=0 :a\\sb!a@a PRIVMSG #ro\\som :te\\sxt",
+    b"@id=\\;tmi-sent-ts=0 :a!a@a PRIVMSG #room :an id that is none",
+    b"@emotes=1:0-0,2-1,18446744073709551615-18446744073709551616;id=c5;tmi-sent-ts=0 :a!a@a PRIVMSG #room :x",
+    b"@emotes=1:0-0;id=c6;tmi-sent-ts=0 :a!a@a PRIVMSG #room :",
+    b"@id=c7;login=l\\sm;tmi-sent-ts=0 :tmi.twitch.tv PRIVMSG #room :by login",
+    b"@id=c8;tmi-sent-ts=0 :tmi.twitch.tv USERNOTICE #room",
+    b"@tmi-sent-ts=0 :tmi.twitch.tv CLEARCHAT #room :",
+]
 
 
 # ---- commands ----
