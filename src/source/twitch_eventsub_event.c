@@ -397,10 +397,12 @@ static void put_params(struct buffer *out, yyjson_val *object, struct arena *are
         buffer_byte(out, '}');
 }
 
-static void put_details(struct making *making, yyjson_val *object, bool gift, struct arena *arena)
+static void put_details(struct making *making, yyjson_val *object, struct bytes type, struct arena *arena)
 {
     struct eventsub_reader reader = {object, REJECT_NONE};
     int64_t months;
+    if (bytes_equal(type, BYTES("sub"))) /* it is the first month: IRC says so */
+        put_number(making->out, "months", 1);
     for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
         yyjson_val *value = yyjson_obj_getn(object, details[i].name.at, details[i].name.length);
         if (!value || yyjson_is_null(value) || yyjson_is_ctn(value) || (yyjson_is_str(value) && yyjson_get_len(value) == 0))
@@ -411,7 +413,7 @@ static void put_details(struct making *making, yyjson_val *object, bool gift, st
         else
             put_value(making->out, value, arena);
     }
-    if (gift && eventsub_number(&reader, "duration_months", &months))
+    if (bytes_equal(type, BYTES("sub_gift")) && eventsub_number(&reader, "duration_months", &months))
         put_number(making->out, "gift_months", months);
     put_params(making->out, object, arena);
 }
@@ -454,7 +456,7 @@ static bool fill_notification(struct making *making, const struct eventsub_messa
     put_text(making->out, "system_message", eventsub_text(reader, "system_message"));
     yyjson_val *object = yyjson_obj_getn(reader->object, type.at, type.length);
     if (yyjson_is_obj(object))
-        put_details(making, object, bytes_equal(plain, BYTES("sub_gift")), arena);
+        put_details(making, object, plain, arena);
     return set_message_id(making, arena);
 }
 

@@ -249,13 +249,15 @@ def message(event: Json) -> Making:
     return making
 
 
-def put_details(metadata: Json, details: Json, *, gift: bool) -> None:
+def put_details(metadata: Json, details: Json, notice: str) -> None:
+    if notice == "sub":
+        metadata["months"] = 1
     for name, key in DETAILS.items():
         value = details.get(name)
         if value is None or value == "" or isinstance(value, dict | list):
             continue
         metadata[key] = "Prime" if name == "sub_tier" and details.get("is_prime") is True else value
-    if gift and isinstance(details.get("duration_months"), int):
+    if notice == "sub_gift" and isinstance(details.get("duration_months"), int):
         metadata["gift_months"] = details["duration_months"]
     params = {name: value for name, value in details.items() if value is not None and name not in DETAILS}
     if params:
@@ -282,7 +284,7 @@ def notification(event: Json) -> Making:
         making.metadata["source_msg_id"] = msg_id
     put(making.metadata, "system_message", text(event, "system_message"))
     if isinstance(event.get(notice), dict):
-        put_details(making.metadata, event[notice], gift=plain == "sub_gift")
+        put_details(making.metadata, event[notice], plain)
     making.own_id()
     return making
 
