@@ -408,7 +408,10 @@ static void put_params(const struct twitch_record *record, struct buffer *out, s
 {
     for (size_t i = 0; i < record->param_count; i++) {
         struct bytes value = decode(record, record->params[i].value, arena);
-        out->failed |= !value.at;
+        if (!value.at) {
+            out->failed = true;
+            return;
+        }
         buffer_append(out, i == 0 ? BYTES(",\"params\":{") : BYTES(","));
         put_text(out, record->params[i].key);
         buffer_byte(out, ':');
@@ -428,7 +431,10 @@ static void put_metadata(const struct twitch_record *record, struct bytes messag
     for (; left != 0; left &= left - 1) {
         unsigned tag = (unsigned)__builtin_ctzll(left);
         struct bytes value = decode(record, record->values[tag], arena);
-        out->failed |= !value.at;
+        if (!value.at) {
+            out->failed = true;
+            return;
+        }
         if (value.length == 0 && tag != TAG_BADGES) /* no badges are {}, as in the simulated chat */
             continue;
         size_t before = out->length;

@@ -8,12 +8,16 @@
 
 enum { TEXT_MAX = 4096 };
 
+static unsigned digit_of(char hex)
+{
+    return (unsigned)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
+}
+
 static size_t from_hex(const char *hex, char *out)
 {
     size_t length = 0;
-    unsigned byte;
-    while (length < TEXT_MAX && sscanf(hex + 2 * length, "%2x", &byte) == 1)
-        out[length++] = (char)byte;
+    for (; length < TEXT_MAX && hex[0] > ' ' && hex[1] > ' '; hex += 2)
+        out[length++] = (char)(digit_of(hex[0]) << 4 | digit_of(hex[1]));
     return length;
 }
 

@@ -139,10 +139,11 @@ static void test_anonymous_login(void **state)
     assert_int_equal(output.action_count, 3);
     assert_action(0, SOURCE_SEND, 1, CAPABILITIES);
     assert_action(1, SOURCE_SEND, 1, "PASS anonymous\r\n");
-    unsigned guest;
     char name[64];
     snprintf(name, sizeof name, "%.*s", BYTES_ARG(output.actions[2].text));
-    assert_int_equal(sscanf(name, "NICK justinfan%u\r\n", &guest), 1);
+    struct bytes start = BYTES("NICK justinfan"), digits = bytes_skip(bytes_trim(output.actions[2].text), start.length);
+    uint64_t guest;
+    assert_true(bytes_start_with(output.actions[2].text, start) && bytes_to_u64(digits, &guest));
     frame(source, 1, START_US, ":tmi.twitch.tv 433 * me :Nickname is already in use\r\n");
     assert_int_equal(output.action_count, 1);
     assert_true(bytes_start_with(output.actions[0].text, BYTES("NICK justinfan")));
@@ -245,6 +246,8 @@ static void test_capabilities_refused(void **state)
     give(source, SOURCE_OPENED, 1, START_US, "");
     frame(source, 1, START_US, ":irc 001 me :hi\r\n:irc CAP * NAK :twitch.tv/tags twitch.tv/commands\r\n");
     assert_non_null(strstr(source_last_error(source), "refused twitch.tv/tags"));
+    assert_action(1, SOURCE_SEND, 1, "CAP END\r\n");
+    assert_action(2, SOURCE_SEND, 1, "USER dataflow 0 * :dataflow\r\n");
     frame(source, 1, START_US, ":irc 366 me #room :End of /NAMES list.\r\n:ann!a@b PRIVMSG #room :hi\r\n");
     const struct event *event = only_event(EVENT_MESSAGE, "room");
     assert_int_equal(event->timestamp_us, START_US);
