@@ -167,7 +167,8 @@ void yaml_config_parse(struct bytes text, const struct yaml_reader *reader)
         map_release(&fold.keys);
         return;
     }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text.at, text.length);
+    const char *start = text.length > 0 ? text.at : ""; /* an empty file has no bytes to point at, and libyaml insists on some */
+    yaml_parser_set_input_string(&parser, (const unsigned char *)start, text.length);
     for (bool more = true; more;) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {

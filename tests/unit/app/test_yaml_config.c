@@ -39,6 +39,7 @@ static void test_scalars_lists_levels(void **state)
 {
     (void)state;
     assert_string_equal(PARSE(""), "");
+    assert_string_equal(parse(BYTES_NONE), "");
     assert_string_equal(PARSE("# nothing\n"), "");
     assert_string_equal(PARSE("a: 1\nb: two words\n"), "1 a=[1]\n2 b=[two words]\n");
     assert_string_equal(PARSE("a:\n  b: 1\n  c:\n    d: 2\ne: 3\n"), "2 a.b=[1]\n4 a.c.d=[2]\n5 e=[3]\n");
