@@ -192,12 +192,16 @@ static void server_notice(struct twitch_call *call)
     source_set_error(call->source, "the server says: %.*s", shown_length(text), text.at);
 }
 
+/* A server that refuses them is none of Twitch's: it waits for the end of the negotiation and for USER (RFC 2812 3.1.3), which
+ * Twitch does without. */
 static void capabilities(struct twitch_call *call)
 {
     const struct irc_line *line = &call->twitch->record.line;
     if (line->param_count < 2 || !bytes_equal(line->params[1], BYTES("NAK")))
         return;
     call->link->plain = true;
+    source_send(call->output, call->link->connection, BYTES("CAP END\r\n"));
+    source_send(call->output, call->link->connection, BYTES("USER dataflow 0 * :dataflow\r\n"));
     source_set_error(call->source, "the server refused %.*s: messages come without tags",
                      shown_length(last_param(&call->twitch->record)), last_param(&call->twitch->record).at);
 }
