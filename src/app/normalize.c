@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 /* No more inputs than a call of the source keeps rejects of, so that each is told with its line. */
+enum { WAIT_MS = 200 }; /* for input that does not come, between two looks at whether to go on */
 enum { BATCH_LINES = SOURCE_REJECT_KEPT };
 enum { OUT_FLUSH = 256 * 1024, OUT_CAP = 64 << 20, REJECT_SHOWN = 4096 };
 
@@ -237,6 +238,8 @@ static enum normalize_result read_lines(struct normalize *normalize, struct erro
             return NORMALIZE_FAILED;
         if (got == LINES_END)
             return NORMALIZE_DONE;
+        if (got == LINES_WAIT)
+            continue;
         normalize->counts.lines++;
         if (got == LINES_TOO_LONG)
             refuse(normalize, REJECT_TOO_LONG, line);
@@ -250,6 +253,7 @@ enum normalize_result normalize_file(struct normalize *normalize, int file, cons
     struct lines lines;
     if (lines_init(&lines, file, NORMALIZE_LINE_CAP, error) != 0)
         return NORMALIZE_FAILED;
+    lines.poll_ms = WAIT_MS;
     normalize->lines = &lines;
     normalize->name = name;
     enum normalize_result result = read_lines(normalize, error);

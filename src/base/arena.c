@@ -41,6 +41,32 @@ void arena_reset(struct arena *arena)
     arena_use(arena, arena->first);
 }
 
+size_t arena_used_bytes(const struct arena *arena)
+{
+    size_t used = arena->current ? (size_t)(arena->next - arena->current->data) : 0;
+    for (const struct arena_chunk *chunk = arena->first; chunk && chunk != arena->current; chunk = chunk->next)
+        used += chunk->size;
+    return used;
+}
+
+void arena_trim(struct arena *arena, size_t keep_bytes)
+{
+    assert(arena->current == arena->first);
+    struct arena_chunk **place = &arena->first;
+    size_t kept = 0;
+    while (*place && kept + (*place)->size <= keep_bytes) {
+        kept += (*place)->size;
+        place = &(*place)->next;
+    }
+    while (*place) {
+        struct arena_chunk *chunk = *place;
+        *place = chunk->next;
+        arena->total_bytes -= chunk->size;
+        free(chunk);
+    }
+    arena_reset(arena);
+}
+
 /* Moves to the next kept chunk that is large enough, or adds one.  False at the cap. */
 static bool arena_grow(struct arena *arena, size_t size)
 {

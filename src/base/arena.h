@@ -26,6 +26,12 @@ void arena_release(struct arena *arena);
 /* Forgets all allocations and keeps the memory. */
 void arena_reset(struct arena *arena);
 
+/* Bytes given out since the last reset, with what was left unused at the ends of chunks. */
+size_t arena_used_bytes(const struct arena *arena);
+
+/* Of an arena that has just been reset: frees chunks, the latest first, until at most keep_bytes are held. */
+void arena_trim(struct arena *arena, size_t keep_bytes);
+
 /* 16-byte aligned, uninitialised; NULL when out of memory or at the cap. */
 void *arena_alloc(struct arena *arena, size_t size);
 

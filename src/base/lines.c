@@ -4,13 +4,15 @@
 #include "base/lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 int lines_init(struct lines *lines, int file, size_t line_cap, struct error *error)
 {
     size_t block_size = line_cap + 2 > 256 * 1024 ? line_cap + 2 : 256 * 1024;
-    *lines = (struct lines){.file = file, .line_cap = line_cap, .block_size = block_size, .block = malloc(block_size)};
+    *lines =
+        (struct lines){.file = file, .line_cap = line_cap, .block_size = block_size, .poll_ms = -1, .block = malloc(block_size)};
     return lines->block ? 0 : error_set(error, "out of memory for a read buffer of %zu bytes", block_size);
 }
 
@@ -26,8 +28,11 @@ bool lines_buffered(const struct lines *lines)
 }
 
 /* Moves the unread part to the front and reads behind it. */
-static int lines_fill(struct lines *lines, struct error *error)
+static enum lines_result lines_fill(struct lines *lines, struct error *error)
 {
+    struct pollfd input = {.fd = lines->file, .events = POLLIN};
+    if (lines->poll_ms >= 0 && poll(&input, 1, lines->poll_ms) <= 0)
+        return LINES_WAIT;
     if (lines->begin > 0) {
         memmove(lines->block, lines->block + lines->begin, lines->end - lines->begin);
         lines->end -= lines->begin;
@@ -38,10 +43,10 @@ static int lines_fill(struct lines *lines, struct error *error)
         got = read(lines->file, lines->block + lines->end, lines->block_size - lines->end);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return error_set_errno(error, errno, "reading after line %llu", (unsigned long long)lines->number);
+        return (enum lines_result)error_set_errno(error, errno, "reading after line %llu", (unsigned long long)lines->number);
     lines->at_end = got == 0;
     lines->end += (size_t)got;
-    return 0;
+    return LINES_LINE;
 }
 
 /* Takes the line off the block.  A line that is too long is cut. */
@@ -88,7 +93,8 @@ enum lines_result lines_next(struct lines *lines, struct bytes *line, struct err
                 return LINES_TOO_LONG;
             }
         }
-        if (lines_fill(lines, error) < 0)
-            return LINES_ERROR;
+        enum lines_result filled = lines_fill(lines, error);
+        if (filled != LINES_LINE)
+            return filled;
     }
 }

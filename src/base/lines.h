@@ -13,11 +13,12 @@ struct lines {
     size_t begin, end; /* unread part of the block */
     size_t line_cap;
     uint64_t number; /* of the line returned last, from 1 */
+    int poll_ms;     /* the longest wait for input; then LINES_WAIT.  -1, as after lines_init: for ever */
     bool at_end;
     bool skipping; /* inside an over-long line */
 };
 
-enum lines_result { LINES_ERROR = -1, LINES_END = 0, LINES_LINE = 1, LINES_TOO_LONG = 2 };
+enum lines_result { LINES_ERROR = -1, LINES_END = 0, LINES_LINE = 1, LINES_TOO_LONG = 2, LINES_WAIT = 3 };
 
 /* line_cap: longest line accepted, in bytes without its end. */
 int lines_init(struct lines *lines, int file, size_t line_cap, struct error *error);

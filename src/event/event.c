@@ -11,6 +11,8 @@
 enum { ID_HASH_DIGITS = 32 };
 /* One batch's texts: thousands of events, or a few that carry lines of the greatest length. */
 #define BATCH_ARENA_CAP ((size_t)256 << 20)
+/* What an empty batch keeps for the next events: what ordinary ones need. */
+#define BATCH_KEEPS_BYTES ((size_t)4 << 20)
 #define CONTENT_CAP ((size_t)64 << 20)
 
 /* ---- names ---- */
@@ -148,8 +150,6 @@ void event_batch_destroy(struct event_batch *batch)
 {
     if (!batch)
         return;
-    if (!batch)
-        return;
     arena_release(&batch->arena);
     free(batch->events);
     free(batch);
@@ -159,6 +159,7 @@ void event_batch_reset(struct event_batch *batch)
 {
     batch->count = 0;
     arena_reset(&batch->arena);
+    arena_trim(&batch->arena, BATCH_KEEPS_BYTES);
 }
 
 _Static_assert(offsetof(struct event_market, trade_id) >= sizeof(struct event_chat),

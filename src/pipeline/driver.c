@@ -21,6 +21,8 @@ enum {
 };
 
 #define FILE_SCHEME "file:"
+/* More between the wall clock and the steady one is a jump, and told. */
+#define CLOCK_JUMP_US 1000000
 
 struct feed;
 
@@ -60,13 +62,34 @@ struct driver {
     struct event_batch *batch;
     struct source_output output;
     struct buffer tapped; /* an event on its way to the tap */
+    int64_t clock_us;     /* wall-clock time that never steps back; see driver_clock_update */
+    int64_t steady_us;    /* of the machine's steady clock, then */
+    bool clock_jumped;    /* set back, and not caught up with */
     bool stopping;        /* no batch was to be had */
     bool destroying;      /* sources hear of nothing any more */
 };
 
-static int64_t now_us(const struct driver *driver)
+/* Looks at both clocks of the machine and moves the driver's on: with the steady one, forward to the wall clock where that
+ * is ahead, at half speed where it has been set back, so that nothing that is due waits for the size of a jump. */
+static void driver_clock_update(struct driver *driver)
 {
-    return driver->options.env->now_us(driver->options.env);
+    const struct env *env = driver->options.env;
+    int64_t wall_us = env->now_us(env), steady_us = env->monotonic_us(env);
+    int64_t advance_us = steady_us - driver->steady_us;
+    int64_t ahead_us = driver->clock_us + advance_us - wall_us;
+    bool first = driver->clock_us == 0;
+    if (!first && (ahead_us > CLOCK_JUMP_US || ahead_us < -CLOCK_JUMP_US) && !driver->clock_jumped)
+        log_event(LOG_WARNING, "clock_jumped", "the system's clock was set %s by %.3f s", ahead_us > 0 ? "back" : "forward",
+                  (double)(ahead_us > 0 ? ahead_us : -ahead_us) / 1e6);
+    driver->clock_jumped = !first && ahead_us > CLOCK_JUMP_US;
+    driver->clock_us = first || ahead_us <= 0 ? wall_us : driver->clock_us + advance_us / 2;
+    driver->steady_us = steady_us;
+}
+
+static int64_t now_us(struct driver *driver)
+{
+    driver_clock_update(driver);
+    return driver->clock_us;
 }
 
 struct driver *driver_create(const struct driver_options *options, struct error *error)
@@ -137,7 +160,7 @@ static void driver_flush(struct driver *driver)
 
 static bool driver_batch_is_full(const struct driver *driver)
 {
-    return driver->batch->count >= DRIVER_BATCH_EVENTS || driver->batch->arena.total_bytes >= 4 * (size_t)DRIVER_BATCH_BYTES;
+    return driver->batch->count >= DRIVER_BATCH_EVENTS || arena_used_bytes(&driver->batch->arena) >= DRIVER_BATCH_BYTES;
 }
 
 /* ---- what sources ask for ---- */
@@ -210,6 +233,21 @@ static void link_input(struct link *link, enum source_input_kind kind, struct by
     feed_apply(feed);
 }
 
+/* The frame in the arena of a batch; .at NULL when out of memory, or stopping. */
+static struct bytes driver_copy(struct driver *driver, struct bytes frame)
+{
+    if (!driver_need_batch(driver))
+        return BYTES_NONE;
+    struct bytes copy = arena_copy(&driver->batch->arena, frame);
+    if (copy.at)
+        return copy;
+    driver_flush(driver);
+    copy = driver_need_batch(driver) ? arena_copy(&driver->batch->arena, frame) : BYTES_NONE;
+    if (!copy.at && !driver->stopping)
+        log_event(LOG_ERROR, "out_of_memory", "no memory for a frame of %zu bytes", frame.length);
+    return copy;
+}
+
 static void on_socket_open(void *context)
 {
     struct link *link = context;
@@ -223,16 +261,11 @@ static void on_socket_message(void *context, struct bytes message)
     struct link *link = context;
     struct driver *driver = link->feed->driver;
     driver_tap(link, RECORDING_FRAME, message);
-    if (!driver_need_batch(driver))
-        return;
-    struct bytes frame = arena_copy(&driver->batch->arena, message);
-    if (!frame.at) {
-        driver_flush(driver);
-        frame = driver_need_batch(driver) ? arena_copy(&driver->batch->arena, message) : BYTES_NONE;
-    }
-    if (!frame.at)
-        return;
-    link_input(link, SOURCE_FRAME, frame, now_us(driver));
+    struct bytes frame = driver_copy(driver, message);
+    if (frame.at)
+        link_input(link, SOURCE_FRAME, frame, now_us(driver));
+    else if (!driver->stopping) /* a frame is lost: only a new connection tells the source so */
+        net_socket_close(link->socket, 1011);
     if (driver->batch && driver_batch_is_full(driver))
         driver_flush(driver);
 }
@@ -312,7 +345,14 @@ static void feed_open(struct feed *feed, const struct source_action *action)
             link_input(link, SOURCE_OPENED, BYTES_NONE, now_us(feed->driver));
         return;
     }
-    log_event(LOG_ERROR, "too_many_connections", "%s: more than %d connections", source_name(feed->source), DRIVER_LINK_MAX);
+    char reason[64];
+    snprintf(reason, sizeof reason, "more than %d connections of one source", DRIVER_LINK_MAX);
+    if (driver_need_batch(feed->driver)) {
+        feed->driver->output.batch = feed->driver->batch;
+        source_error(feed->source, action->connection, SOURCE_CLOSED_NONE, bytes_of_string(reason), now_us(feed->driver),
+                     &feed->driver->output);
+        feed_apply(feed);
+    }
 }
 
 static void link_close(struct link *link)
@@ -479,10 +519,16 @@ static void feed_tick(struct feed *feed)
 static void link_read_line(struct link *link, struct bytes line)
 {
     struct driver *driver = link->feed->driver;
+    struct bytes frame = driver_copy(driver, line);
+    if (!frame.at) {
+        if (!driver->stopping)
+            link_fail(link, SOURCE_CLOSED_UNREACHABLE, BYTES("out of memory"));
+        return;
+    }
     size_t first = driver->batch->count;
     uint32_t connection = link->connection;
     struct feed *feed = link->feed;
-    link_input(link, SOURCE_FRAME, arena_copy(&driver->batch->arena, line), link->due_us);
+    link_input(link, SOURCE_FRAME, frame, link->due_us);
     driver_tap_events(feed, connection, first);
 }
 

@@ -52,6 +52,15 @@ void ledger_leave(struct ledger *ledger, int stage, uint64_t count)
     pthread_mutex_unlock(&ledger->lock);
 }
 
+void ledger_drop(struct ledger *ledger, int stage, uint64_t count)
+{
+    struct ledger_counts *counts = locked_counts(ledger, stage);
+    assert(counts->pending >= count);
+    counts->dropped += count;
+    counts->pending -= count;
+    pthread_mutex_unlock(&ledger->lock);
+}
+
 void ledger_duplicate(struct ledger *ledger, int stage, uint64_t count)
 {
     struct ledger_counts *counts = locked_counts(ledger, stage);

@@ -38,6 +38,8 @@ void ledger_enter(struct ledger *ledger, int stage, uint64_t count);
 /* `count` waiting records are done. */
 void ledger_leave(struct ledger *ledger, int stage, uint64_t count);
 
+/* `count` waiting records are given up. */
+void ledger_drop(struct ledger *ledger, int stage, uint64_t count);
 /* `count` waiting records were seen before. */
 void ledger_duplicate(struct ledger *ledger, int stage, uint64_t count);
 /* `count` waiting records never came after all: the stage before could not pass them on. */

@@ -35,6 +35,7 @@ struct pipeline {
     struct queue *pool;    /* empty batches */
     struct queue *batches; /* filled ones, in order */
     struct sequencer sequencer;
+    uint64_t dropped;              /* the sequencer thread's */
     struct duplicates *duplicates; /* with several chat sources; otherwise their own memory suffices */
     struct indexer *indexer;
     struct upkeep *upkeep; /* with the indexer */
@@ -122,13 +123,16 @@ struct ledger *pipeline_ledger(struct pipeline *pipeline)
 
 /* ---- ingest thread ---- */
 
+/* Waits for the sequencer to give one back: the sources pause, and their ages and rates go on to be told. */
 static struct event_batch *take_batch(void *context)
 {
     struct pipeline *pipeline = context;
     struct event_batch *batch = queue_pop(pipeline->pool, 0);
-    if (!batch)
+    while (!batch) {
         publish_sources(pipeline);
-    return batch ? batch : queue_pop(pipeline->pool, -1);
+        batch = queue_pop(pipeline->pool, STEP_US);
+    }
+    return batch;
 }
 
 static void give_batch(void *context, struct event_batch *batch)
@@ -174,6 +178,13 @@ struct group {
     uint64_t events;
 };
 
+/* The log took no writes up to the end: what is given up was never acknowledged. */
+static void drop_events(struct pipeline *pipeline, uint64_t count)
+{
+    ledger_drop(&pipeline->ledger, pipeline->log_stage, count);
+    pipeline->dropped += count;
+}
+
 static void group_add(struct pipeline *pipeline, struct group *group, struct event_batch *batch)
 {
     struct error error = {""};
@@ -184,6 +195,11 @@ static void group_add(struct pipeline *pipeline, struct group *group, struct eve
     while (sequencer_add(&pipeline->sequencer, batch, &error) < 0) {
         log_event(LOG_ERROR, "group_failed", "%s; trying again", error.text);
         set_problem(pipeline, &pipeline->log_problem, error.text);
+        if (atomic_load(&pipeline->stopping)) {
+            drop_events(pipeline, batch->count);
+            batch->count = 0;
+            break;
+        }
         usleep(RETRY_US);
     }
     group->batches[group->count++] = batch;
@@ -202,8 +218,7 @@ static bool group_append(struct pipeline *pipeline, const struct group *group)
         if (atomic_load(&pipeline->stopping)) {
             if (pipeline->indexer)
                 ledger_retract(&pipeline->ledger, pipeline->store_stage, group->events);
-            log_event(LOG_ERROR, "events_unwritten", "%llu events were received and not acknowledged",
-                      (unsigned long long)group->events);
+            drop_events(pipeline, group->events);
             return false;
         }
         usleep(RETRY_US);
@@ -241,6 +256,9 @@ static void *sequencer_run(void *context)
             group_add(pipeline, &group, batch);
         group_finish(pipeline, &group, group_append(pipeline, &group));
     }
+    if (pipeline->dropped > 0)
+        log_event(LOG_ERROR, "events_unwritten", "%llu events were received and not acknowledged: the log took no writes",
+                  (unsigned long long)pipeline->dropped);
     atomic_store(&pipeline->log_done, true);
     return NULL;
 }
@@ -307,6 +325,7 @@ static int pipeline_prepare_sources(struct pipeline *pipeline, const struct pipe
         struct pipeline_source_status *status = &pipeline->sources[i];
         char stage[LEDGER_NAME_MAX];
         snprintf(status->name, sizeof status->name, "%s", source_name(sources[i].source));
+        status->statistics = *source_statistics(sources[i].source);
         snprintf(status->kind, sizeof status->kind, "%.*s", BYTES_ARG(source_kind(sources[i].source)));
         snprintf(stage, sizeof stage, "source:%.*s", LEDGER_NAME_MAX - 8, status->name);
         ledger_stage_add(&pipeline->ledger, stage);

@@ -199,6 +199,110 @@ static void test_store_ahead_of_the_log_is_refused(void **state)
     bus_destroy(bus);
 }
 
+/* ---- lines of any size ---- */
+
+static void test_large_lines_all_arrive(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000, TEXT = 4000, HUGE = 900000 };
+    char name[] = "/tmp/dataflow-large-XXXXXX";
+    FILE *out = fdopen(mkstemp(name), "w");
+    for (int i = 0; i < COUNT; i++) {
+        fprintf(out,
+                "{\"schema\":1,\"id\":\"twitch:%d\",\"source\":\"twitch\",\"timestamp\":\"2026-01-01T00:00:00.000000Z\","
+                "\"payload\":{\"kind\":\"message\",\"channel\":\"c\",\"username\":\"u\",\"message\":\"",
+                i);
+        for (int t = 0; t < (i % 1000 == 7 ? HUGE : TEXT); t++)
+            fputc('x', out);
+        fprintf(out, "\"}}\n");
+    }
+    fclose(out);
+    struct error error = {""};
+    struct bus *bus = bus_memory_create();
+    struct source_options options = {.kind = BYTES("jsonl"), .argument = bytes_of_string(name)};
+    struct pipeline_source source = {.source = source_create(&options, &error)};
+    struct pipeline_options pipeline = {.env = env_system(), .bus = bus};
+    struct pipeline *started = pipeline_start(&pipeline, &source, 1, &error);
+    wait_ended(started);
+    pipeline_stop(started);
+    pipeline_destroy(started);
+    struct bus_info info;
+    bus_info(bus, &info);
+    assert_int_equal(info.end_offset, COUNT);
+    bus_destroy(bus);
+    unlink(name);
+}
+
+/* ---- input that does not come ---- */
+
+static void test_an_idle_pipe_holds_nobody_up(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    char name[64];
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    struct error error = {""};
+    struct file_feed_options options = {.path = name, .timed = true, .speed = 1, .now_us = 1000};
+    struct file_feed *feed = file_feed_open(&options, &error);
+    assert_non_null(feed);
+    struct bytes line;
+    int64_t due_us;
+    assert_int_equal(file_feed_next(feed, 1000, &line, &due_us, &error), FILE_FEED_LATER);
+    assert_true(due_us > 1000);
+    const char text[] = "{\"received\":\"2026-01-01T00:00:00.000000Z\",\"frame\":\"x\"}";
+    assert_int_equal(write(ends[1], text, 10), 10); /* half a line */
+    assert_int_equal(file_feed_next(feed, 1000, &line, &due_us, &error), FILE_FEED_LATER);
+    assert_int_equal(write(ends[1], text + 10, sizeof text - 11), (int)sizeof text - 11);
+    assert_int_equal(write(ends[1], "\n", 1), 1);
+    assert_int_equal(file_feed_next(feed, 1000, &line, &due_us, &error), FILE_FEED_LINE);
+    assert_int_equal(line.length, sizeof text - 1);
+    close(ends[1]);
+    assert_int_equal(file_feed_next(feed, 1000, &line, &due_us, &error), FILE_FEED_END);
+    file_feed_close(feed);
+    close(ends[0]);
+}
+
+/* ---- the clock ---- */
+
+static int64_t wall_offset_us;
+
+static int64_t shifted_now_us(const struct env *env)
+{
+    (void)env;
+    return env_system()->now_us(env_system()) + __atomic_load_n(&wall_offset_us, __ATOMIC_RELAXED);
+}
+
+static uint64_t events_of(struct pipeline *pipeline)
+{
+    struct pipeline_source_status status;
+    pipeline_sources(pipeline, &status, 1);
+    return status.statistics.events;
+}
+
+static void test_a_clock_set_back_stops_no_source(void **state)
+{
+    (void)state;
+    struct env env = *env_system();
+    env.now_us = shifted_now_us;
+    struct error error = {""};
+    struct bus *bus = bus_memory_create();
+    struct source_options options = {.kind = BYTES("simulated"), .argument = BYTES("market"), .seed = 1, .rate = 1000};
+    struct pipeline_source source = {.source = source_create(&options, &error)};
+    struct pipeline_options pipeline = {.env = &env, .bus = bus};
+    struct pipeline *started = pipeline_start(&pipeline, &source, 1, &error);
+    while (events_of(started) < 10)
+        usleep(1000);
+    __atomic_store_n(&wall_offset_us, (int64_t)-300 * 1000000, __ATOMIC_RELAXED);
+    uint64_t before = events_of(started);
+    while (events_of(started) < before + 100) /* ends by the test's time limit if they stop */
+        usleep(1000);
+    pipeline_stop(started);
+    pipeline_destroy(started);
+    bus_destroy(bus);
+    __atomic_store_n(&wall_offset_us, 0, __ATOMIC_RELAXED);
+}
+
 /* ---- file feed ---- */
 
 static void write_recording(char *name, int lines)
@@ -280,6 +384,9 @@ int main(void)
         cmocka_unit_test(test_stop_keeps_what_was_given),
         cmocka_unit_test(test_store_behind_the_log_catches_up),
         cmocka_unit_test(test_store_ahead_of_the_log_is_refused),
+        cmocka_unit_test(test_large_lines_all_arrive),
+        cmocka_unit_test(test_an_idle_pipe_holds_nobody_up),
+        cmocka_unit_test(test_a_clock_set_back_stops_no_source),
         cmocka_unit_test(test_feed_paces_and_loops),
         cmocka_unit_test(test_feed_speed),
         cmocka_unit_test(test_feed_needs_times_to_loop),
