@@ -18,7 +18,7 @@ enum { LINE_MAX_BYTES = 4096, OPEN_FOLDERS = 16 };
 
 const struct bench benches[] = {
     {"normalize", "exchange frames to canonical events, in memory and file to file", bench_normalize},
-    {"twitch-irc", "Twitch chat lines to canonical events, file to file", bench_twitch_irc},
+    {"twitch-irc", "Twitch chat lines to canonical events, file to file and as a session", bench_twitch_irc},
     {"log", "embedded log beside a plain file with the same bytes and syncs, and reading back", bench_log},
     {"store", "the index of key and time: writing and asking", bench_store},
     {"pipeline", "the whole way: frames, events, log, store", bench_pipeline},

@@ -1,9 +1,11 @@
-/* Twitch IRC lines of about 410 bytes to canonical lines, file to file through the normalize command's own core.
- * The lines are made here: a hundred channels, a hundred thousand people, most of what they say short; one in six with
+/* Twitch IRC lines of about 410 bytes to canonical lines: file to file through the normalize command's own core, and as a
+ * session with 500 channels on five connections, 20,000 messages a second of its own clock, a message a call.
+ * The lines are made here: five hundred channels, a hundred thousand people, most of what they say short; one in six with
  * emotes, one in ten an answer, one in a hundred by a moderator or the server. */
 #include "bench/bench.h"
 
 #include "app/normalize.h"
+#include "base/lines.h"
 #include "base/random.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINES_DEFAULT = 1000000, CHANNEL_COUNT = 100, PERSON_COUNT = 100000, WRITE_CAP = 1 << 20, PATH_CAP = 4096 };
+enum { LINES_DEFAULT = 1000000, CHANNEL_COUNT = 500, PERSON_COUNT = 100000, WRITE_CAP = 1 << 20, PATH_CAP = 4096 };
 
 static const char *const words[] = {
     "that",  "was",    "the",    "best",  "play", "of",    "stream", "I",     "have", "seen", "all",      "week",
@@ -179,6 +181,103 @@ static int measure(struct bench_run *run, int in, int out, struct error *error)
     return result;
 }
 
+/* ---- a session ---- */
+
+enum { CONNECTION_COUNT = 5, RATE = 20000, BATCH_EVENTS = 1024 };
+#define START_US ((int64_t)1760000000000000)
+
+struct session {
+    struct source *source;
+    struct source_output output;
+    struct buffer frame, events;
+    int64_t now_us;
+};
+
+static void give(struct session *session, enum source_input_kind kind, uint32_t connection, struct bytes frame)
+{
+    struct source_input input = {.kind = kind, .connection = connection, .now_us = session->now_us, .frame = frame};
+    source_read(session->source, &input, 1, &session->output);
+    source_output_reset(&session->output);
+}
+
+static void take_events(struct session *session)
+{
+    for (size_t i = 0; i < session->output.batch->count; i++)
+        event_write(&session->output.batch->events[i], &session->events);
+    buffer_reset(&session->events);
+    event_batch_reset(session->output.batch);
+}
+
+static int start_session(struct session *session, struct error *error)
+{
+    *session = (struct session){.now_us = START_US};
+    buffer_init(&session->frame, 1 << 20);
+    buffer_init(&session->events, 64 << 20);
+    for (unsigned i = 0; i < CHANNEL_COUNT; i++)
+        buffer_printf(&session->frame, "%schannel%u", i ? "," : "", i);
+    struct source_options options = {.kind = BYTES("twitch-irc"), .argument = buffer_bytes(&session->frame)};
+    session->source = source_create(&options, error);
+    session->output.batch = event_batch_create(BATCH_EVENTS);
+    if (!session->source || !session->output.batch)
+        return -1;
+    source_output_reset(&session->output);
+    source_connect(session->source, START_US, &session->output);
+    source_output_reset(&session->output);
+    for (uint32_t connection = 1; connection <= CONNECTION_COUNT; connection++) {
+        give(session, SOURCE_OPENED, connection, BYTES(""));
+        give(session, SOURCE_FRAME, connection, BYTES(":tmi.twitch.tv 001 me :Welcome\r\n"));
+    }
+    return 0;
+}
+
+static void end_session(struct session *session)
+{
+    source_destroy(session->source);
+    event_batch_destroy(session->output.batch);
+    buffer_release(&session->frame);
+    buffer_release(&session->events);
+}
+
+/* Each line is a message over the connection of its turn.  What is copied lives as long as the batch. */
+static int play_session(struct session *session, int in, struct error *error)
+{
+    struct lines lines;
+    struct bytes line;
+    enum lines_result got;
+    if (lines_init(&lines, in, NORMALIZE_LINE_CAP, error) != 0)
+        return -1;
+    while ((got = lines_next(&lines, &line, error)) == LINES_LINE) {
+        char *frame = arena_text(&session->output.batch->arena, line.length + 2);
+        if (!frame)
+            break;
+        memcpy(frame, line.at, line.length);
+        memcpy(frame + line.length, "\r\n", 2);
+        session->now_us += 1000000 / RATE;
+        give(session, SOURCE_FRAME, 1 + (uint32_t)(lines.number % CONNECTION_COUNT), bytes_of(frame, line.length + 2));
+        if (session->output.batch->count >= BATCH_EVENTS)
+            take_events(session);
+    }
+    take_events(session);
+    lines_release(&lines);
+    return got == LINES_END ? 0 : -1;
+}
+
+static int measure_session(struct bench_run *run, int in, struct error *error)
+{
+    struct session session;
+    int result = start_session(&session, error);
+    bench_begin(run);
+    if (result == 0 && lseek(in, 0, SEEK_SET) == 0 && (result = play_session(&session, in, error)) == 0) {
+        const struct source_statistics *statistics = source_statistics(session.source);
+        double simulated_seconds = (double)(session.now_us - START_US) / 1e6;
+        bench_figure(run, "channels", CHANNEL_COUNT);
+        bench_figure(run, "cpu_share_at_20000_a_second", bench_cpu_seconds(run) / simulated_seconds);
+        bench_end(run, "500 channels, five connections", statistics->events);
+    }
+    end_session(&session);
+    return result;
+}
+
 int bench_twitch_irc(struct bench_run *run, struct error *error)
 {
     char path[PATH_CAP];
@@ -188,6 +287,8 @@ int bench_twitch_irc(struct bench_run *run, struct error *error)
     snprintf(path, sizeof path, "%s/events.jsonl", run->directory);
     int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int result = out < 0 ? error_set_errno(error, errno, "cannot make %s", path) : measure(run, in, out, error);
+    if (result == 0)
+        result = measure_session(run, in, error);
     if (out >= 0)
         close(out);
     close(in);
