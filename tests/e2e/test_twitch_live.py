@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from e2e.conftest import RunProgram
 from e2e.program import Event, dataflow, environment, json_lines, program, wait_until
-from e2e.twitch import ROOM, ROOMS, TOPIC, gaps, ids, irc_settings, of_kind, texts, wait_chat, wait_each_once
+from e2e.twitch import READER, ROOM, ROOMS, TOKEN, TOPIC, gaps, ids, irc_settings, of_kind, texts, wait_chat, wait_each_once
 from servers import twitch_chat as chat
 from servers.certificates import LoopbackCertificates
 from servers.scripted import Step
@@ -207,6 +207,53 @@ def test_refusals_are_backed_off_and_tried_again(run_program: RunProgram, refusa
         assert instance.get_status_code("/readyz") == 200, "a feed that is down does not make the program unready"
         events = wait_each_once(instance, happenings)
         assert gaps(events) == [], "nothing had begun"
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["kill -9", "SIGTERM"])
+def test_what_a_restart_missed_is_a_gap(run_program: RunProgram, kill: bool) -> None:
+    happenings = chat.messages(ROOM, 1, 20)
+    with TwitchIrc(happenings, [[{"step": "play", "to": 10}], [{"step": "play", "from": 8}]]) as server:
+        first = run_program("--source", DALLAS, env=irc_settings(server))
+        acknowledged = wait_each_once(first, happenings[:10])
+        if kill:
+            first.kill()
+        else:
+            assert first.stop() == 0
+        second = run_program("--source", DALLAS, env=irc_settings(server))
+        events = wait_each_once(second, happenings)
+        assert events[: len(acknowledged)] == acknowledged
+        (gap,) = gaps(events)
+        assert (gap["payload"]["channel"], gap["payload"]["count"]) == ("dallas", None)
+        assert gap["payload"]["from"] <= acknowledged[-1]["received"] < gap["payload"]["to"]
+
+
+# ---- the account ----
+
+
+def test_an_account_logs_in_once_and_as_documented(run_program: RunProgram) -> None:
+    happenings = chat.messages(ROOM, 1, 3)
+    with TwitchIrc(happenings, [PLAY], accounts={READER.login: TOKEN}) as server:
+        instance = run_program("--source", DALLAS, env=irc_settings(server, f"oauth:{TOKEN}"))
+        wait_each_once(instance, happenings)
+        assert server.commands("CAP") == ["REQ :twitch.tv/tags twitch.tv/commands"], "and no membership"
+        assert server.commands("PASS") == [f"oauth:{TOKEN}"]
+        assert server.commands("NICK") == [READER.login]
+        assert not {"PRIVMSG", "WHO", "MODE", "WHISPER"} & {entry["command"] for entry in server.logged("command")}
+
+
+@pytest.mark.parametrize("how", ["failed", "improper"])
+def test_a_refused_login_is_not_tried_again(run_program: RunProgram, how: str) -> None:
+    handshake: Step = {"step": "handshake", "login": how}
+    with TwitchIrc(chat.messages(ROOM, 1, 1), [[handshake]] * 3, accounts={READER.login: TOKEN}) as server:
+        instance = run_program("--source", DALLAS, env=irc_settings(server, TOKEN))
+        source = instance.wait_source(lambda s: s["state"] == "failed", "the end")
+        assert "TWITCH_OAUTH_TOKEN" in source["error"]
+        assert TOKEN not in source["error"]
+        assert instance.get_status_code("/readyz") == 200
+        (told,) = [entry for entry in instance.log if entry["event"] == "source_failed"]
+        assert told["level"] == "error"
+        assert instance.stop() == 0
+        assert len(server.logged("connect")) == len(server.logged("login")) == 1
 
 
 # ---- channels ----
