@@ -1,15 +1,20 @@
-/* Dispatch to the implementations, and what is the same for all of them: waking those who wait for new records.
+/* Dispatch to the implementations, and what is the same for all of them: waking those who wait for new records, and the account
+ * of what readers found lost.
  *
- * Invariant: bus->end_offset never passes what append has acknowledged, and never moves back. */
+ * Invariants: bus->end_offset never passes what append has acknowledged, and never moves back; bus->holes has each hole once. */
 #include "bus/bus.h"
 
+#include "base/logging.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <time.h>
 
 void bus_init(struct bus *bus, const struct bus_class *class, uint64_t end_offset)
 {
     bus->class = class;
     bus->end_offset = end_offset;
+    bus->holes = NULL;
+    bus->hole_count = 0;
     pthread_mutex_init(&bus->mutex, NULL);
     pthread_cond_init(&bus->grown, NULL);
 }
@@ -18,6 +23,7 @@ void bus_release(struct bus *bus)
 {
     pthread_cond_destroy(&bus->grown);
     pthread_mutex_destroy(&bus->mutex);
+    free(bus->holes);
 }
 
 int bus_append(struct bus *bus, struct bus_record *records, size_t count, const struct bus_position *position,
@@ -51,6 +57,52 @@ struct bus_reader *bus_reader_open(struct bus *bus, uint64_t offset, unsigned to
 int bus_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error)
 {
     return reader->bus->class->reader_next(reader, batch, error);
+}
+
+/* True if the hole is new.  Without memory it stays unknown, and is told again the next time. */
+static bool remember_hole(struct bus *bus, const struct bus_hole *hole, const struct error *what)
+{
+    pthread_mutex_lock(&bus->mutex);
+    bool known = false;
+    for (size_t i = 0; i < bus->hole_count && !known; i++)
+        known = bus->holes[i].from == hole->from;
+    struct bus_hole *grown = known ? NULL : realloc(bus->holes, (bus->hole_count + 1) * sizeof *grown);
+    if (grown) {
+        if (bus->hole_count == 0)
+            bus->first_damage = *what;
+        grown[bus->hole_count++] = *hole;
+        bus->holes = grown;
+    }
+    pthread_mutex_unlock(&bus->mutex);
+    return !known;
+}
+
+int bus_reader_next_past_damage(struct bus_reader *reader, struct bus_batch *batch, struct error *error)
+{
+    for (;;) {
+        struct error cause = {{0}};
+        struct bus_hole hole;
+        int status = bus_reader_next(reader, batch, &cause);
+        if (status >= 0)
+            return status;
+        if (!reader->bus->class->reader_pass_damage(reader, &hole))
+            return error_set(error, "%s", cause.text);
+        if (remember_hole(reader->bus, &hole, &cause))
+            log_event(LOG_ERROR, "log_damaged", "%s; reading goes on behind these %" PRIu64 " records", cause.text,
+                      hole.to - hole.from);
+    }
+}
+
+uint64_t bus_damage(struct bus *bus, struct error *first)
+{
+    uint64_t lost = 0;
+    pthread_mutex_lock(&bus->mutex);
+    for (size_t i = 0; i < bus->hole_count; i++)
+        lost += bus->holes[i].to - bus->holes[i].from;
+    if (first && bus->hole_count > 0)
+        *first = bus->first_damage;
+    pthread_mutex_unlock(&bus->mutex);
+    return lost;
 }
 
 void bus_reader_close(struct bus_reader *reader)

@@ -38,6 +38,11 @@ struct bus_batch {
     uint64_t base_offset, end_offset; /* of the whole batch: a reader goes on with end_offset */
 };
 
+/* Offsets whose records cannot be read any more: from, up to and without to. */
+struct bus_hole {
+    uint64_t from, to;
+};
+
 struct bus_retention {
     int64_t max_age_us; /* by event time; 0: no limit */
     uint64_t max_bytes; /* 0: no limit */
@@ -74,6 +79,8 @@ struct bus_class {
     int (*position)(struct bus *bus, struct bytes reader, uint64_t *next_offset); /* 1: known, 0: not */
     struct bus_reader *(*reader_open)(struct bus *bus, uint64_t offset, unsigned topics, struct error *error);
     int (*reader_next)(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
+    /* After reader_next has failed.  True: that was damage; the reader now stands behind it. */
+    bool (*reader_pass_damage)(struct bus_reader *reader, struct bus_hole *hole);
     void (*reader_close)(struct bus_reader *reader);
     int (*offset_at)(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error);
     int (*truncate)(struct bus *bus, const struct bus_retention *retention, int64_t now_us, struct error *error);
@@ -85,9 +92,12 @@ struct bus_class {
 /* Implementations put this first in their own structs; what stands below `class` is bus.c's. */
 struct bus {
     const struct bus_class *class;
-    pthread_mutex_t mutex; /* guards end_offset */
+    pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t grown;
-    uint64_t end_offset; /* after the last bus_append: what bus_wait waits for */
+    uint64_t end_offset;    /* after the last bus_append: what bus_wait waits for */
+    struct bus_hole *holes; /* passed by readers, each once */
+    size_t hole_count;
+    struct error first_damage;
 };
 struct bus_reader {
     struct bus *bus;
@@ -104,6 +114,11 @@ int bus_position(struct bus *bus, struct bytes reader, uint64_t *next_offset);
 struct bus_reader *bus_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error);
 /* 1: a batch; 0: nothing more yet (ask again later); -1: error (damaged log: says where). */
 int bus_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
+/* The same, but goes on behind damage: with the next whole batch, or the next segment.  The first reader that passes a damaged
+ * place logs it; bus_damage counts it. */
+int bus_reader_next_past_damage(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
+/* How many offsets readers have found lost so far.  *first (may be NULL) is the account of the place that was met first. */
+uint64_t bus_damage(struct bus *bus, struct error *first);
 void bus_reader_close(struct bus_reader *reader);
 
 /* An offset such that every record in batches from there on that is at or after `time_us` is not before it: where a

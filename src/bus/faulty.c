@@ -68,6 +68,13 @@ static int faulty_reader_next(struct bus_reader *base, struct bus_batch *batch, 
     return bus_reader_next(reader->inner, batch, error);
 }
 
+/* An injected fault is no damage: then the inner reader has none to pass. */
+static bool faulty_reader_pass_damage(struct bus_reader *base, struct bus_hole *hole)
+{
+    struct bus_reader *inner = ((struct faulty_reader *)base)->inner;
+    return inner->bus->class->reader_pass_damage(inner, hole);
+}
+
 static void faulty_reader_close(struct bus_reader *base)
 {
     struct faulty_reader *reader = (struct faulty_reader *)base;
@@ -111,6 +118,7 @@ struct bus *bus_faulty_create(struct bus *inner, struct bus_faults *faults)
         .position = faulty_position,
         .reader_open = faulty_reader_open,
         .reader_next = faulty_reader_next,
+        .reader_pass_damage = faulty_reader_pass_damage,
         .reader_close = faulty_reader_close,
         .offset_at = faulty_offset_at,
         .truncate = faulty_truncate,

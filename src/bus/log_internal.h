@@ -98,6 +98,9 @@ struct log_rest {
     struct batch_header follower;
 };
 int log_rest_read(const struct log_place *place, struct log_rest *rest, struct error *error);
+/* In what is acknowledged: the next batch with a whole header behind a damaged place; any will do, synced before it or not.
+ * Leaves used_bytes alone.  -1: could not read. */
+int log_rest_find(const struct log_place *place, struct log_rest *rest, struct error *error);
 
 /* ---- sparse index (log_index.c) ---- */
 
@@ -182,6 +185,7 @@ int log_roll(struct log *log, uint64_t base_offset, struct error *error);
 
 struct bus_reader *log_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error);
 int log_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
+bool log_reader_pass_damage(struct bus_reader *reader, struct bus_hole *hole);
 void log_reader_close(struct bus_reader *reader);
 
 int log_offset_at(struct bus *bus, int64_t time_us, uint64_t *offset, struct error *error);

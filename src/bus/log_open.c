@@ -167,6 +167,7 @@ static struct log *log_create(const struct bus_log_options *options, const struc
         .position = log_position,
         .reader_open = log_reader_open,
         .reader_next = log_reader_next,
+        .reader_pass_damage = log_reader_pass_damage,
         .reader_close = log_reader_close,
         .offset_at = log_offset_at,
         .truncate = log_truncate,

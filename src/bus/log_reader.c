@@ -1,6 +1,7 @@
 /* Readers: batches in order, from segment to segment.  A reader has a file of its own, so that retention may remove the
  * segment under it and erasure put another file in its place, and sees only what is acknowledged or checked: a batch that is not
- * whole there is damage. */
+ * whole there is damage.  Damage that hits nothing wanted is passed; otherwise the reader stays before it until it is told to
+ * pass.  A file that cannot be read, and whole batches of another program's, are no damage: they may be readable another time. */
 #include "bus/log_internal.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@ struct log_reader {
     struct log_window window;
     struct log_place place;
     struct batch_records records;
+    bool damaged; /* the last call met damage: */
+    struct bus_hole hole;
+    uint64_t behind; /* where in the file the hole ends */
 };
 
 static struct log *log_of(struct log_reader *reader)
@@ -62,6 +66,66 @@ static int reader_fail(struct log_reader *reader, const struct error *cause, str
 {
     return error_set(error, "%s, byte %" PRIu64 ": %s; `dataflow doctor` lists all damage",
                      log_segment_path(log_of(reader)->directory, reader->segment_base).text, reader->place.position, cause->text);
+}
+
+/* The reader's segment as it is listed now; false: it is gone. */
+static bool reader_segment(struct log_reader *reader, struct log_segment *segment, bool *last, struct error *damage)
+{
+    struct log *log = log_of(reader);
+    *segment = (struct log_segment){.base_offset = UINT64_MAX};
+    *last = false;
+    pthread_mutex_lock(&log->mutex);
+    if (log->segments.count > 0) {
+        size_t i = log_segments_find(&log->segments, reader->segment_base);
+        *segment = log->segments.at[i];
+        *last = i + 1 == log->segments.count;
+    }
+    if (*last)
+        *damage = log->damage;
+    pthread_mutex_unlock(&log->mutex);
+    return segment->base_offset == reader->segment_base;
+}
+
+bool log_reader_pass_damage(struct bus_reader *base, struct bus_hole *hole)
+{
+    struct log_reader *reader = (struct log_reader *)base;
+    if (!reader->damaged)
+        return false;
+    *hole = reader->hole;
+    reader->damaged = false;
+    reader->place.position = reader->behind;
+    reader->place.expected_offset = reader->hole.to;
+    if (reader->next_offset < reader->hole.to)
+        reader->next_offset = reader->hole.to;
+    return true;
+}
+
+/* No batch at the reader's place.  Finds where it can go on: at the next batch, or at the segment's end.  1: gone there, nothing
+ * wanted is hit; -1: error. */
+static int reader_meet_damage(struct log_reader *reader, const struct error *cause, struct error *error)
+{
+    struct log_segment segment;
+    struct error unused, text;
+    struct log_rest rest;
+    bool last;
+    if (!reader_segment(reader, &segment, &last, &unused) || segment.generation != reader->generation) {
+        reader_leave(reader); /* retention or erasure was here: what is left is read afresh */
+        return 1;
+    }
+    if (reader->place.limit < segment.size_bytes)
+        reader->place.limit = segment.size_bytes;
+    if (log_rest_find(&reader->place, &rest, error) < 0)
+        return -1;
+    bool follows = rest.has_follower && rest.follower.base_offset < segment.end_offset;
+    reader->hole = (struct bus_hole){reader->place.expected_offset, follows ? rest.follower.base_offset : segment.end_offset};
+    reader->behind = follows ? rest.follower_position : segment.size_bytes;
+    reader->damaged = true;
+    struct bus_hole passed;
+    if (reader->hole.to <= reader->next_offset)
+        return log_reader_pass_damage(&reader->reader, &passed);
+    error_set(&text, "%.300s; offsets %" PRIu64 " to %" PRIu64 " cannot be read", cause->text, reader->hole.from,
+              reader->hole.to - 1);
+    return reader_fail(reader, &text, error);
 }
 
 /* Where to begin in the segment for the offset wanted, as the index has it; checked. */
@@ -145,23 +209,16 @@ static int reader_advance(struct log_reader *reader, struct error *error)
 {
     struct log *log = log_of(reader);
     struct error damage = {{0}};
+    struct log_segment segment;
+    bool last;
     int status = 0;
     pthread_mutex_lock(&log->mutex);
     if (log->read_only && log->segments.count > 0 && reader->segment_base >= log_active(log)->base_offset)
         status = log_tail_refresh(log, error);
-    struct log_segment segment = {.base_offset = UINT64_MAX};
-    bool last = false;
-    if (log->segments.count > 0) {
-        size_t i = log_segments_find(&log->segments, reader->segment_base);
-        segment = log->segments.at[i];
-        last = i + 1 == log->segments.count;
-    }
-    if (last)
-        damage = log->damage;
     pthread_mutex_unlock(&log->mutex);
     if (status < 0)
         return -1;
-    if (segment.base_offset != reader->segment_base) {
+    if (!reader_segment(reader, &segment, &last, &damage)) {
         reader->removed = true;
         reader->place.limit = UINT64_MAX;
         return 1;
@@ -178,7 +235,7 @@ static int reader_advance(struct log_reader *reader, struct error *error)
     if (reader->place.expected_offset != segment.end_offset) {
         error_set(&damage, "the segment ends at offset %" PRIu64 ", and the next one begins at %" PRIu64 ": records are missing",
                   reader->place.expected_offset, segment.end_offset);
-        return reader_fail(reader, &damage, error);
+        return reader_meet_damage(reader, &damage, error);
     }
     reader_leave(reader);
     return 1;
@@ -193,7 +250,10 @@ static int reader_take(struct log_reader *reader, const struct batch_header *hea
     reader->records.count = 0;
     if (wanted && !passed) {
         const char *body;
-        if (log_body_at(&reader->place, header, &body, &cause) != LOG_FOUND_BATCH ||
+        enum log_found found = log_body_at(&reader->place, header, &body, &cause);
+        if (found == LOG_FOUND_DAMAGED)
+            return reader_meet_damage(reader, &cause, error) < 0 ? -1 : 0;
+        if (found != LOG_FOUND_BATCH ||
             batch_records_read(header, body, reader->topics, reader->next_offset, &reader->records, &cause) < 0)
             return reader_fail(reader, &cause, error);
     }
@@ -211,6 +271,7 @@ static int reader_take(struct log_reader *reader, const struct batch_header *hea
 int log_reader_next(struct bus_reader *base, struct bus_batch *out, struct error *error)
 {
     struct log_reader *reader = (struct log_reader *)base;
+    reader->damaged = false;
     for (;;) {
         int status = 1;
         if (reader->window.file < 0)
@@ -232,8 +293,13 @@ int log_reader_next(struct bus_reader *base, struct bus_batch *out, struct error
             error_set(&cause, "zeros where a batch must be");
         else if (found == LOG_FOUND_END)
             error_set(&cause, "the file ends here, %" PRIu64 " bytes are missing", reader->place.limit - reader->place.position);
-        if (found != LOG_FOUND_BATCH)
+        if (found == LOG_FOUND_ERROR || found == LOG_FOUND_FOREIGN)
             return reader_fail(reader, &cause, error);
+        if (found != LOG_FOUND_BATCH) {
+            if (reader_meet_damage(reader, &cause, error) < 0)
+                return -1;
+            continue;
+        }
         status = reader_take(reader, &header, out, error);
         if (status != 0)
             return status;

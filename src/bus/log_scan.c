@@ -71,8 +71,8 @@ enum log_found log_batch_at(const struct log_place *place, struct batch_header *
     return found == LOG_FOUND_BATCH ? log_body_at(place, header, body, error) : found;
 }
 
-/* Looks for a follower's header in `text`, which starts at `position`. */
-static bool follower_in(struct bytes text, uint64_t position, uint64_t expected_offset, struct log_rest *rest)
+/* Looks for the header of a follower that has the flags in `text`, which starts at `position`. */
+static bool follower_in(struct bytes text, uint64_t position, uint64_t expected_offset, unsigned flags, struct log_rest *rest)
 {
     struct bytes mark = batch_magic();
     while (text.length >= BATCH_HEADER_BYTES) {
@@ -81,7 +81,7 @@ static bool follower_in(struct bytes text, uint64_t position, uint64_t expected_
             return false;
         struct batch_header header;
         if (batch_header_parse(found, &header) == BATCH_HEADER_GOOD && header.base_offset >= expected_offset &&
-            header.flags & BATCH_AFTER_SYNC) {
+            (header.flags & flags) == flags) {
             rest->has_follower = true;
             rest->follower = header;
             rest->follower_position = position + (uint64_t)(found - text.at);
@@ -110,10 +110,25 @@ int log_rest_read(const struct log_place *place, struct log_rest *rest, struct e
             /* The damaged batch itself is none: the search starts behind its first byte. */
             size_t skip = position == place->position ? 1 : 0;
             if (!rest->has_follower)
-                follower_in(bytes_skip(text, skip), position + skip, place->expected_offset, rest);
+                follower_in(bytes_skip(text, skip), position + skip, place->expected_offset, BATCH_AFTER_SYNC, rest);
         }
         if (text.length < SEARCH_STEP_BYTES)
             return 0;
         position += SEARCH_STEP_BYTES - (BATCH_HEADER_BYTES - 1); /* a header may lie across the step */
     }
+}
+
+int log_rest_find(const struct log_place *place, struct log_rest *rest, struct error *error)
+{
+    *rest = (struct log_rest){0};
+    uint64_t position = place->position + 1; /* the damaged batch itself is none */
+    while (position < place->limit) {
+        struct bytes text;
+        if (log_window_get(place->window, position, SEARCH_STEP_BYTES, SEARCH_STEP_BYTES, place->limit, &text, error) < 0)
+            return -1;
+        if (follower_in(text, position, place->expected_offset, 0, rest) || text.length < SEARCH_STEP_BYTES)
+            return 0;
+        position += SEARCH_STEP_BYTES - (BATCH_HEADER_BYTES - 1); /* a header may lie across the step */
+    }
+    return 0;
 }

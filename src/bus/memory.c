@@ -181,6 +181,14 @@ static int memory_reader_next(struct bus_reader *base, struct bus_batch *out, st
     return 1;
 }
 
+/* Memory has no damage. */
+static bool memory_reader_pass_damage(struct bus_reader *reader, struct bus_hole *hole)
+{
+    (void)reader;
+    *hole = (struct bus_hole){0};
+    return false;
+}
+
 static void memory_reader_close(struct bus_reader *base)
 {
     struct memory_reader *reader = (struct memory_reader *)base;
@@ -327,6 +335,7 @@ struct bus *bus_memory_create(void)
         .position = memory_position,
         .reader_open = memory_reader_open,
         .reader_next = memory_reader_next,
+        .reader_pass_damage = memory_reader_pass_damage,
         .reader_close = memory_reader_close,
         .offset_at = memory_offset_at,
         .truncate = memory_truncate,

@@ -355,6 +355,85 @@ static void test_verify_passes_a_torn_tail(void **state)
     assert_int_equal(bus_log_verify("/nonexistent/log", env_system(), take_report, &reports, &info, &fixture->error), -1);
 }
 
+/* Reads all of it past damage; every record given is checked.  Returns how many there were. */
+static uint64_t read_past_damage(struct fixture *fixture, struct bus *bus, uint64_t from)
+{
+    struct bus_reader *reader = bus_reader_open(bus, from, BUS_ALL_TOPICS, &fixture->error);
+    assert_non_null(reader);
+    struct bus_batch batch;
+    uint64_t next = from, count = 0;
+    int status;
+    while ((status = bus_reader_next_past_damage(reader, &batch, &fixture->error)) == 1) {
+        assert_true(batch.end_offset > next);
+        next = batch.end_offset;
+        count += batch.count;
+        for (size_t i = 0; i < batch.count; i++)
+            assert_true(numbered_equal(&batch.records[i], batch.records[i].offset));
+    }
+    assert_int_equal(status, 0);
+    assert_true(next == COUNT);
+    bus_reader_close(reader);
+    return count;
+}
+
+static struct bus *open_read_only(struct fixture *fixture)
+{
+    struct bus_log_options options = {.directory = fixture->scratch.path, .read_only = true};
+    struct bus *bus = bus_log_open(&options, env_system(), &fixture->error);
+    assert_non_null(bus);
+    return bus;
+}
+
+static void test_readers_go_on_behind_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t bases[64];
+    segment_bases(fixture, bases, 64);
+    struct path_text path = scratch_file(&fixture->scratch, bases[1], ".log");
+    struct path_text index = scratch_file(&fixture->scratch, bases[1], ".index");
+    turn_byte(path.text, 20000);
+    turn_byte(path.text, 90000);
+    struct bus *buses[] = {fixture->bus, open_read_only(fixture)};
+    for (size_t i = 0; i < 2; i++) {
+        struct error first = {{0}};
+        int status;
+        uint64_t at = numbered_read(buses[i], 0, &status, &fixture->error);
+        assert_true(status == -1 && at > bases[1] && at < bases[2]);
+        assert_non_null(strstr(fixture->error.text, path.text));
+        assert_true(bus_damage(buses[i], &first) == 0);
+        assert_true(read_past_damage(fixture, buses[i], 0) == COUNT - 2 * BATCH);
+        assert_true(bus_damage(buses[i], &first) == 2 * BATCH);
+        assert_non_null(strstr(first.text, path.text));
+        assert_true(read_past_damage(fixture, buses[i], at + BATCH) == COUNT - at - 2 * BATCH);
+        unlink(index.text); /* now the way to a later place leads over the damage, of which nothing is wanted */
+        assert_true(numbered_read(buses[i], bases[2] - BATCH, &status, &fixture->error) == COUNT && status == 0);
+        assert_true(bus_damage(buses[i], NULL) == 2 * BATCH);
+    }
+    bus_destroy(buses[1]);
+}
+
+static void test_readers_go_on_behind_lost_segments(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t bases[64];
+    segment_bases(fixture, bases, 64);
+    assert_int_equal(truncate(scratch_file(&fixture->scratch, bases[1], ".log").text, 50001), 0);
+    for (size_t i = 0; i < 2; i++) { /* while the writer knows it longer, and beside it */
+        struct bus *bus = i == 0 ? fixture->bus : open_read_only(fixture);
+        uint64_t count = read_past_damage(fixture, bus, 0);
+        assert_true(count > COUNT - (bases[2] - bases[1]) && count < COUNT);
+        assert_true(bus_damage(bus, NULL) == COUNT - count);
+        if (i == 1)
+            bus_destroy(bus);
+    }
+    assert_int_equal(unlink(scratch_file(&fixture->scratch, bases[1], ".log").text), 0);
+    struct bus *bus = open_read_only(fixture);
+    assert_true(read_past_damage(fixture, bus, 0) == COUNT - (bases[2] - bases[1]));
+    assert_true(read_past_damage(fixture, bus, bases[1] + 1) == COUNT - bases[2]);
+    assert_true(bus_damage(bus, NULL) == bases[2] - bases[1]);
+    bus_destroy(bus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +445,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_only_sees_half_a_batch_as_nothing, set_up, tear_down),
         cmocka_unit_test(test_read_only_follows_from_nothing),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_readers_go_on_behind_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_readers_go_on_behind_lost_segments, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify_passes_a_torn_tail, set_up, tear_down),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
