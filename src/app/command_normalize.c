@@ -3,6 +3,7 @@
 #include "app/command.h"
 
 #include "app/normalize.h"
+#include "app/options.h"
 #include "app/progress.h"
 #include "base/logging.h"
 #include <errno.h>
@@ -134,9 +135,9 @@ static int status_of(enum normalize_result result, bool bad_input)
 static int run(const struct command_context *context, struct source *source, int rejects, struct error *error)
 {
     struct normalize_command command = {.context = context};
-    struct normalize_options options = {
+    struct normalize_options how = {
         .source = source, .out = STDOUT_FILENO, .rejects = rejects, .refused = show_refused, .go_on = go_on, .context = &command};
-    struct normalize *normalize = normalize_create(&options, error);
+    struct normalize *normalize = normalize_create(&how, error);
     if (!normalize)
         return command_failed(context, error);
     signal(SIGPIPE, SIG_IGN);
@@ -154,6 +155,26 @@ static int run(const struct command_context *context, struct source *source, int
     return status;
 }
 
+/* Only kinds with raw frames are named and suggested. */
+static void refuse_kind(const char *kind, bool known, struct error *error)
+{
+    size_t count, length = 0;
+    const struct source_kind_info *kinds = source_kinds(&count);
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, bytes_of_string(kind));
+    char names[256] = "", space[64];
+    for (size_t i = 0; i < count; i++) {
+        if (!kinds[i].frames)
+            continue;
+        suggestion_offer(&suggestion, kinds[i].kind);
+        int added = snprintf(names + length, sizeof names - length, "%s%s", length > 0 ? ", " : "", kinds[i].kind);
+        length += added > 0 && (size_t)added < sizeof names - length ? (size_t)added : 0;
+    }
+    error_set(error, "--source %.64s: %s; there are %s%s", kind,
+              known ? "it has no raw frames to normalize" : "there is no such kind of source", names,
+              known ? "" : suggestion_text(&suggestion, "", space, sizeof space));
+}
+
 /* NULL and the error: no kind given, an unknown one, or one without frames. */
 static struct source *make_source(const struct command_context *context, struct error *error)
 {
@@ -164,13 +185,15 @@ static struct source *make_source(const struct command_context *context, struct 
     }
     size_t count;
     const struct source_kind_info *kinds = source_kinds(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(kinds[i].kind, kind) == 0 && !kinds[i].frames) {
-            error_set(error, "--source %s: it has no raw frames to normalize", kind);
-            return NULL;
-        }
-    struct source_options options = {.kind = bytes_of_string(kind), .argument = BYTES(""), .base_url = BYTES("")};
-    return source_create(&options, error);
+    size_t found = 0;
+    while (found < count && strcmp(kinds[found].kind, kind) != 0)
+        found++;
+    if (found == count || !kinds[found].frames) {
+        refuse_kind(kind, found < count, error);
+        return NULL;
+    }
+    struct source_options wanted = {.kind = bytes_of_string(kind), .argument = BYTES(""), .base_url = BYTES("")};
+    return source_create(&wanted, error);
 }
 
 int command_normalize(const struct command_context *context)
