@@ -5,8 +5,7 @@ void source_file_connect(struct source *source, int64_t now_us, struct source_ou
 {
     struct bytes path = source->options.argument;
     if (path.length == 0) {
-        source_fail(source, now_us, "%.*s: no file was named: use %.*s:FILE", BYTES_ARG(source->options.kind),
-                    BYTES_ARG(source->options.kind));
+        source_fail(source, now_us, "no file was named: use %.*s:FILE", BYTES_ARG(source->options.kind));
         return;
     }
     source_set_state(source, SOURCE_CONNECTING, now_us);
@@ -17,7 +16,7 @@ void source_file_connect(struct source *source, int64_t now_us, struct source_ou
         memcpy(address + prefix.length, path.at, path.length);
     }
     if (!address || !source_open_connection(source, output, bytes_of(address, prefix.length + path.length)))
-        source_fail(source, now_us, "%s: out of memory", source->name);
+        source_fail(source, now_us, "out of memory");
 }
 
 void source_file_opened(struct source *source, const struct source_input *input)
@@ -43,5 +42,5 @@ void source_file_error(struct source *source, uint32_t connection, int code, str
     if (code == SOURCE_CLOSED_END)
         source_set_state(source, SOURCE_ENDED, now_us);
     else
-        source_fail(source, now_us, "%s: %.*s", source->name, BYTES_ARG(text));
+        source_fail(source, now_us, "%.*s", BYTES_ARG(text));
 }

@@ -220,7 +220,7 @@ static struct source *make_source(struct source *outer, struct bytes spec, enum 
     struct error error;
     struct source *made = events ? source_create_of(&source_jsonl, &options, &error) : source_create(&options, &error);
     if (!made)
-        source_set_error(outer, "%s: %s", outer->name, error.text);
+        source_set_error(outer, "%s", error.text);
     return made;
 }
 
