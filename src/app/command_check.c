@@ -4,13 +4,30 @@
 #include "app/net_probe.h"
 #include "app/options.h"
 #include "app/storage_probe.h"
+#include "source/source.h"
+#include <errno.h>
+#include <unistd.h>
 
 enum { TEXT_MAX = 65536, PLACE_SIZE = 512 };
+
+/* The files that sources read; standard input and the demo need none. */
+static void check_files(const struct config *config, struct config_problems *problems)
+{
+    for (size_t i = 0; i < config->sources.count; i++) {
+        struct bytes kind, path;
+        source_spec_split(bytes_of_string(config->sources.items[i]), &kind, &path);
+        bool file = bytes_equal(kind, BYTES("recording")) || bytes_equal(kind, BYTES("jsonl"));
+        if (file && path.length > 0 && !bytes_equal(path, BYTES("-")) && !bytes_equal(path, BYTES("demo")) &&
+            access(path.at, R_OK)) /* the end of the item, so terminated */
+            config_error(problems, "source: %.200s: the file cannot be read: %s", config->sources.items[i], strerror(errno));
+    }
+}
 
 /* What the machine says to it; only with values that hold. */
 static void check_machine(const struct config *config, struct config_problems *problems)
 {
     struct error error;
+    check_files(config, problems);
     if (probe_directory(config->data, &error) < 0)
         config_error(problems, "data: %.400s", error.text);
     switch (probe_listen(config, &error)) {
