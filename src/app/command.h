@@ -79,6 +79,11 @@ bool command_flush(struct error *error);
  * ends the program at once with 130. */
 void command_catch_signals(void (*on_signal)(void));
 bool command_interrupted(void);
+/* Of a command that runs until it is told to end: SIGTERM is how it is meant to end, SIGINT an interruption. */
+int command_stop_status(void);
+
+/* What the program makes from here on can be read by owner and group alone. */
+void command_keep_private(void);
 
 int command_run(const struct command_context *context);
 int command_normalize(const struct command_context *context);

@@ -11,6 +11,7 @@ static int open_parts(const struct config *config, struct erasure_parts *parts, 
 {
     if (access(config->log_directory, F_OK))
         return error_set(error, "there is no log in %s; name the data of `dataflow run` with --data DIR", config->log_directory);
+    command_keep_private();
     struct bus_log_options options = {.directory = config->log_directory,
                                       .sync = config->sync,
                                       .segment_bytes = config->segment_bytes,

@@ -51,6 +51,14 @@ static int fill(const struct command_context *context, struct bus *bus, struct s
     return status;
 }
 
+/* 0, or an error that tells what the store lacks. */
+static int check_whole(struct bus *bus, struct error *error)
+{
+    struct error first;
+    uint64_t lost = bus_damage(bus, &first);
+    return lost == 0 ? 0 : error_set(error, "%" PRIu64 " records of the log cannot be read; the store has all others: %s", lost, first.text);
+}
+
 static void report(const struct command_context *context, struct store *store, uint64_t events, double seconds)
 {
     struct store_info info;
@@ -74,6 +82,7 @@ int command_rebuild(const struct command_context *context)
         return command_failed(context, &error);
     }
     command_catch_signals(NULL);
+    command_keep_private();
     struct bus_log_options options = {.directory = config->log_directory,
                                       .sync = config->sync,
                                       .segment_bytes = config->segment_bytes,
@@ -84,6 +93,8 @@ int command_rebuild(const struct command_context *context)
     int status = store ? fill(context, bus, store, &events, &error) : -1;
     if (status == 0 && !command_interrupted())
         report(context, store, events, (double)(env->monotonic_us(env) - began_us) / 1e6);
+    if (status == 0)
+        status = check_whole(bus, &error);
     if (store)
         store_destroy(store);
     if (bus)

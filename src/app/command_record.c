@@ -44,6 +44,17 @@ static void record_give(void *context, struct event_batch *batch)
     record->spare = batch;
 }
 
+/* -1: a source failed. */
+static int record_check(const struct driver *driver, struct error *error)
+{
+    for (size_t i = 0; i < driver_source_count(driver); i++) {
+        const struct source *source = driver_source(driver, i);
+        if (source_statistics(source)->state == SOURCE_FAILED)
+            return error_set(error, "%s: %s", source_name(source), source_last_error(source));
+    }
+    return 0;
+}
+
 static int record_sources(const struct command_context *context, struct record *record, struct error *error)
 {
     struct source_setup setup;
@@ -69,6 +80,7 @@ static int record_sources(const struct command_context *context, struct record *
         while (!command_interrupted() && driver_step(driver, 100000))
             fflush(record->out); /* it can be read while it grows; an error shows at the next line */
         driver_close(driver);
+        result = command_interrupted() ? 0 : record_check(driver, error);
     }
     driver_destroy(driver);
     return result;
@@ -96,5 +108,5 @@ int command_record(const struct command_context *context)
         return command_failed(context, &error);
     log_event(LOG_INFO, "recorded", "%llu lines in %s", (unsigned long long)record.lines, path);
     log_flush();
-    return COMMAND_DONE;
+    return command_stop_status();
 }

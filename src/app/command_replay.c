@@ -5,16 +5,36 @@
 
 #include "app/source_setup.h"
 #include "pipeline/driver.h"
+#include <inttypes.h>
 #include <unistd.h>
 
 enum { REPLAY_BATCH_EVENTS = 1024 };
+
+/* What became of the recording: said at the end, and the exit status. */
+static int replay_sum_up(const struct command_context *context, const char *name, const struct source_statistics *statistics)
+{
+    char reasons[512] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < REJECT_REASON_COUNT; i++) {
+        if (statistics->rejected_by[i] == 0)
+            continue;
+        struct bytes reason = reject_reason_name((enum reject_reason)i);
+        int added = snprintf(reasons + length, sizeof reasons - length, "%s%.*s %" PRIu64, length > 0 ? ", " : ": ",
+                             BYTES_ARG(reason), statistics->rejected_by[i]);
+        length += added > 0 && (size_t)added < sizeof reasons - length ? (size_t)added : 0;
+    }
+    log_event(LOG_INFO, "replayed", "%s: %" PRIu64 " events, %" PRIu64 " duplicates, %" PRIu64 " records refused%s", name,
+              statistics->events, statistics->duplicates, statistics->rejected, reasons);
+    if (command_interrupted())
+        return COMMAND_INTERRUPTED;
+    return statistics->rejected > 0 && context->config->strict ? COMMAND_BAD_INPUT : COMMAND_DONE;
+}
 
 /* ---- to standard output ---- */
 
 struct replay {
     struct event_batch *spare;
     struct buffer out;
-    uint64_t rejected;
     struct error error;
     bool failed;
 };
@@ -45,9 +65,8 @@ static void replay_give(void *context, struct event_batch *batch)
 
 static void replay_reject(void *context, const struct source *source, const struct source_reject *reject)
 {
-    struct replay *replay = context;
+    (void)context;
     struct bytes reason = reject_reason_name(reject->reason);
-    replay->rejected++;
     log_event(LOG_WARNING, "record_refused", "%s: refused a record: %.*s", source_name(source), BYTES_ARG(reason));
 }
 
@@ -73,13 +92,11 @@ static int replay_to_output(const struct command_context *context, struct error 
         driver_connect(driver);
         while (!command_interrupted() && driver_step(driver, 100000))
             ;
-        status = command_interrupted() ? COMMAND_INTERRUPTED : COMMAND_DONE;
+        status = replay_sum_up(context, source_name(source), source_statistics(source));
         if (source_statistics(source)->state == SOURCE_FAILED)
-            status = (error_set(error, "%s", source_last_error(source)), COMMAND_FAILED);
+            status = (error_set(error, "%s: %s", source_name(source), source_last_error(source)), COMMAND_FAILED);
         if (replay.failed)
             status = (*error = replay.error, COMMAND_FAILED);
-        if (status == COMMAND_DONE && replay.rejected > 0 && context->config->strict)
-            status = COMMAND_BAD_INPUT;
     }
     driver_destroy(driver);
     event_batch_destroy(replay.spare);
@@ -91,46 +108,46 @@ static int replay_to_output(const struct command_context *context, struct error 
 
 /* ---- through the pipeline ---- */
 
+/* The exit status. */
 static int replay_through(const struct command_context *context, struct bus *bus, struct store *store, struct error *error)
 {
     struct pipeline_source source = {.source = replay_source(context, error)};
     if (!source.source)
-        return -1;
+        return COMMAND_FAILED;
     struct pipeline_options options = {
         .env = env_system(), .bus = bus, .store = store, .recording_speed = context->config->speed};
     struct pipeline *pipeline = pipeline_start(&options, &source, 1, error);
     if (!pipeline)
-        return -1;
+        return COMMAND_FAILED;
     while (!command_interrupted() && !pipeline_ended(pipeline))
         usleep(5000);
     pipeline_stop(pipeline);
-    struct pipeline_source_status status;
-    int result = 0;
-    if (pipeline_sources(pipeline, &status, 1) == 1 && status.statistics.state == SOURCE_FAILED)
-        result = error_set(error, "%s", status.last_error);
+    struct pipeline_source_status played;
+    int status = COMMAND_FAILED;
+    if (source_setup_failure(pipeline, error) == 0 && pipeline_sources(pipeline, &played, 1) == 1)
+        status = replay_sum_up(context, played.name, &played.statistics);
     pipeline_destroy(pipeline);
-    return result;
+    return status;
 }
 
 static int replay_to_stages(const struct command_context *context, struct error *error)
 {
     const struct config *config = context->config;
+    command_keep_private();
     struct bus_log_options options = {.directory = config->log_directory,
                                       .sync = config->sync,
                                       .segment_bytes = config->segment_bytes,
                                       .compress = config->compress};
     struct bus *bus = config->replay_to_bus ? bus_log_open(&options, env_system(), error) : bus_memory_create();
     struct store *store = bus && config->replay_to_store ? store_sqlite_open(config->store_file, error) : NULL;
-    int result = -1;
+    int status = COMMAND_FAILED;
     if (bus && (store || !config->replay_to_store))
-        result = replay_through(context, bus, store, error);
+        status = replay_through(context, bus, store, error);
     if (store)
         store_destroy(store);
     if (bus)
         bus_destroy(bus);
-    if (result < 0)
-        return COMMAND_FAILED;
-    return command_interrupted() ? COMMAND_INTERRUPTED : COMMAND_DONE;
+    return status;
 }
 
 int command_replay(const struct command_context *context)

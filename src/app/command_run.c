@@ -2,6 +2,7 @@
  * other way round; everything is released in one place. */
 #include "app/command.h"
 
+#include "app/net_probe.h"
 #include "app/run_backend.h"
 #include "app/source_setup.h"
 #include <errno.h>
@@ -28,9 +29,19 @@ static void on_durable(void *context)
         serve_notify(serve);
 }
 
+/* Before anything is opened or made: serve itself starts last. */
+static int run_probe_address(const struct run *run, struct error *error)
+{
+    struct error found;
+    if (probe_listen(run->config, &found) == PROBE_FREE)
+        return 0;
+    return error_set(error, "%s (--listen): %.400s", run->config->listen, found.text);
+}
+
 static int run_open_storage(struct run *run, struct error *error)
 {
     const struct config *config = run->config;
+    command_keep_private();
     if (mkdir(config->data, 0750) < 0 && errno != EEXIST)
         return error_set_errno(error, errno, "cannot make the data directory %s (--data)", config->data);
     struct bus_log_options options = {.directory = config->log_directory,
@@ -91,6 +102,17 @@ static int run_start_serve(struct run *run, struct error *error)
     return 0;
 }
 
+/* Runs until told to end; or, if wanted, until the sources have ended.  -1: one of those failed. */
+static int run_wait(const struct run *run, struct error *error)
+{
+    while (!command_interrupted()) {
+        if (run->config->exit_at_end && pipeline_ended(run->pipeline))
+            return source_setup_failure(run->pipeline, error);
+        usleep(20000);
+    }
+    return 0;
+}
+
 static void run_close(struct run *run)
 {
     if (run->pipeline)
@@ -111,15 +133,10 @@ int command_run(const struct command_context *context)
 {
     struct run run = {.context = context, .config = context->config};
     struct error error = {""};
-    int status = COMMAND_DONE;
     command_catch_signals(NULL);
-    if (run_open_storage(&run, &error) < 0 || run_start_pipeline(&run, &error) < 0 || run_start_serve(&run, &error) < 0) {
-        status = command_failed(context, &error);
-    } else {
-        while (!command_interrupted() && !(run.config->exit_at_end && pipeline_ended(run.pipeline)))
-            usleep(20000);
-    }
+    bool failed = run_probe_address(&run, &error) < 0 || run_open_storage(&run, &error) < 0 ||
+                  run_start_pipeline(&run, &error) < 0 || run_start_serve(&run, &error) < 0 || run_wait(&run, &error) < 0;
     run_close(&run);
     log_flush();
-    return status;
+    return failed ? command_failed(context, &error) : command_stop_status();
 }

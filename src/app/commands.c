@@ -5,6 +5,7 @@
 #include "app/options.h"
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -165,15 +166,14 @@ bool command_flush(struct error *error)
 
 /* ---- interruption ---- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* the signal; 0: none yet */
 static void (*on_interrupt)(void);
 
 static void handle_signal(int signal)
 {
-    (void)signal;
     if (interrupted)
         _exit(COMMAND_INTERRUPTED);
-    interrupted = 1;
+    interrupted = signal;
     if (on_interrupt)
         on_interrupt();
 }
@@ -190,6 +190,16 @@ void command_catch_signals(void (*on_signal)(void))
 bool command_interrupted(void)
 {
     return interrupted != 0;
+}
+
+int command_stop_status(void)
+{
+    return interrupted == SIGINT ? COMMAND_INTERRUPTED : COMMAND_DONE;
+}
+
+void command_keep_private(void)
+{
+    umask(0027);
 }
 
 /* ---- start ---- */

@@ -2,6 +2,7 @@
 
 #include "app/demo.h"
 #include "pipeline/file_feed.h"
+#include <stdlib.h>
 
 #define DEMO_RECORDING "recording:demo"
 #define DEMO_MARKET "simulated:market"
@@ -93,4 +94,18 @@ int source_setup(const struct config *config, struct source_setup *setup, struct
         source_destroy(setup->sources[i].source);
     setup->count = 0;
     return -1;
+}
+
+int source_setup_failure(struct pipeline *pipeline, struct error *error)
+{
+    struct pipeline_source_status *statuses = calloc(SOURCE_SETUP_MAX, sizeof *statuses);
+    if (!statuses)
+        return error_set(error, "out of memory");
+    int result = 0;
+    size_t count = pipeline_sources(pipeline, statuses, SOURCE_SETUP_MAX);
+    for (size_t i = 0; i < count && result == 0; i++)
+        if (statuses[i].statistics.state == SOURCE_FAILED)
+            result = error_set(error, "%s: %s", statuses[i].name, statuses[i].last_error);
+    free(statuses);
+    return result;
 }

@@ -20,4 +20,7 @@ int source_setup(const struct config *config, struct source_setup *setup, struct
 /* One source by its specification, "binance:BTC-USDT". */
 struct source *source_setup_one(const struct config *config, const char *spec, struct error *error);
 
+/* 0, or -1 and what made the first source fail that did. */
+int source_setup_failure(struct pipeline *pipeline, struct error *error);
+
 #endif

@@ -168,8 +168,8 @@ class Instance:
             given = sum(stage[n] for n in ("out", "rejected", "duplicate", "filtered", "late", "dropped", "pending"))
             assert taken == given, f"ledger of {name} does not balance: {stage}"
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         status = self.process.wait(LIMIT_S)
         self._reader.join(LIMIT_S)
         return status

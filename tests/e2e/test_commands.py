@@ -1,10 +1,12 @@
 """Commands as people and scripts use them: output, exit status, messages, pipes."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from e2e.conftest import RunProgram
 from e2e.program import TOP, Event, dataflow, environment, json_lines, program
 from servers.binance_frames import agg_trade, agg_trades
 
@@ -175,6 +177,88 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
     )
     assert len(json_lines(done.stdout)) == 1
     assert done.stderr == ""
+
+
+# ---- exit status ----
+
+NO_FILE = "recording:no-such-file"
+BAD_LINE = '{"received":"2026-11-23T22:20:06.000000Z","source":"binance:BTC-USDT","connection":1,"event":"frame","frame":"no JSON"}'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--source", NO_FILE, "--exit-at-end", "--listen", "127.0.0.1:0", "--data", "data"],
+        ["record", "out.jsonl", "--source", NO_FILE, "--exit-at-end"],
+        ["replay", "no-such-file"],
+        ["replay", "no-such-file", "--bus", "embedded:log"],
+    ],
+)
+def test_a_source_that_failed_fails_the_command(arguments: list[str], tmp_path: Path) -> None:
+    done = dataflow(*arguments, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == f"dataflow {arguments[0]}: recording:no-such-file: cannot read no-such-file: No such file or directory"
+
+
+@pytest.mark.parametrize("through", [[], ["--bus", "embedded:log"]])
+def test_replay_sums_up_and_strict_tells_by_its_status(through: list[str], tmp_path: Path) -> None:
+    (tmp_path / "recording.jsonl").write_text(recording_text(3) + BAD_LINE + "\n")
+    done = dataflow("replay", "recording.jsonl", *through, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    sums = [entry["message"] for entry in json_lines(done.stderr) if entry["event"] == "replayed"]
+    assert sums == ["recording:recording.jsonl: 3 events, 0 duplicates, 1 records refused: malformed_json 1"]
+    if through:
+        (tmp_path / "log").rename(tmp_path / "log.before")
+    assert dataflow("replay", "--strict", "recording.jsonl", *through, cwd=tmp_path).returncode == 3
+
+
+def test_signals_that_end_run_and_record(run_program: RunProgram, tmp_path: Path) -> None:
+    """Both end in order; SIGTERM is how it is meant to end, SIGINT an interruption."""
+    instance = run_program("--source", "simulated:market")
+    assert instance.stop(signal.SIGINT) == 130
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+        recorder = subprocess.Popen(
+            [program(), "record", "-", "--source", "simulated:market"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert recorder.stdout is not None
+        assert recorder.stdout.readline()
+        recorder.send_signal(number)
+        rest, _ = recorder.communicate(timeout=60)
+        assert recorder.returncode == status
+        assert all(json.loads(line) for line in rest.splitlines())
+
+
+def test_a_taken_port_is_noticed_before_anything_is_made(run_program: RunProgram, tmp_path: Path) -> None:
+    address = run_program("--source", "simulated:market", directory=tmp_path).url.removeprefix("http://")
+    done = dataflow("run", "--listen", address, "--data", "other", cwd=tmp_path)
+    assert done.returncode == 1
+    assert address in done.stderr and "instance answers there" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_data_are_not_for_everybody(tmp_path: Path) -> None:
+    data = run_recording(tmp_path, recording_text(20))
+    paths = list(data.rglob("*"))
+    assert {path.name for path in paths} >= {"log", "store.db"}
+    for path in [data, *paths]:
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else path.stat().st_mode & 0o640), path
+
+
+def test_check_knows_files_that_are_not_there(tmp_path: Path) -> None:
+    done = dataflow("check", "--source", NO_FILE, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no-such-file" in done.stderr and "cannot be read" in done.stderr
+
+
+def test_normalize_names_only_kinds_that_it_takes(tmp_path: Path) -> None:
+    done = dataflow("normalize", "--source", "nope", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "binance" in done.stderr and "recording" not in done.stderr and "simulated" not in done.stderr
 
 
 # ---- run, tail, export, doctor, health ----
