@@ -1,5 +1,5 @@
-/* Lines are written by one write each.  Erasing writes a file anew beside the old one and renames it; what a crash leaves of
- * that is removed at the next opening. */
+/* Lines are written by one write each, and what was written of one that found no room is cut off again.  Erasing writes a file
+ * anew beside the old one and renames it; what a crash leaves of that is removed at the next opening. */
 #include "pipeline/rejects.h"
 
 #include "base/lines.h"
@@ -76,10 +76,15 @@ static void rejects_write(struct rejects *rejects)
         return;
     if (rejects->size_bytes + line->length > REJECTS_FILE_BYTES)
         rejects_rotate(rejects);
-    if (rejects->file >= 0 && write(rejects->file, line->at, line->length) == (ssize_t)line->length)
+    ssize_t written = rejects->file >= 0 ? write(rejects->file, line->at, line->length) : -1;
+    if (written == (ssize_t)line->length) {
         rejects->size_bytes += line->length;
-    else
-        log_event(LOG_WARNING, "rejects_unwritable", "cannot write %s; refused records are counted, but not kept", rejects->path);
+        return;
+    }
+    /* A full disk took a part of it: back to whole lines, or the next one would be glued to it. */
+    if (written > 0 && ftruncate(rejects->file, (off_t)rejects->size_bytes) < 0)
+        rejects->size_bytes += (uint64_t)written;
+    log_event(LOG_WARNING, "rejects_unwritable", "cannot write %s; refused records are counted, but not kept", rejects->path);
 }
 
 void rejects_keep(struct rejects *rejects, int64_t now_us, struct bytes source, enum reject_reason reason, struct bytes frame)
