@@ -208,10 +208,39 @@ static void examine_clock(struct doctor *doctor)
         find(doctor, FINDING_OK, NULL, "synchronised");
 }
 
-/* Opens what a source asks for first: its file or its WebSocket. */
+/* Only whether there is a token: it is never shown. */
+static void examine_account(struct doctor *doctor)
+{
+    const char *token = doctor->config->twitch_oauth_token;
+    find(doctor, FINDING_OK, NULL, "TWITCH_OAUTH_TOKEN is %s",
+         token && *token ? "set" : "not set: twitch-irc reads anonymously, twitch-eventsub not at all");
+}
+
+/* What a source asks a vendor's REST interface first: for Twitch, whether the token is good. */
+static void try_request(struct doctor *doctor, const char *name, const struct source_action *action)
+{
+    struct error error;
+    int status = probe_request(doctor->config, action->text, action->headers, &error);
+    if (status == 200)
+        find(doctor, FINDING_OK, NULL, "%s: %.*s takes our account", name, BYTES_ARG(action->text));
+    else if (status == 401)
+        find(doctor, FINDING_FAILED, "put a new token into TWITCH_OAUTH_TOKEN", "%s: %.*s does not take the token", name,
+             BYTES_ARG(action->text));
+    else if (status != 0)
+        find(doctor, FINDING_WARNING, "try again later", "%s: %.*s answers with status %d", name, BYTES_ARG(action->text),
+             status);
+    else
+        find(doctor, FINDING_FAILED, "check the network, a proxy or firewall, and the address", "%s: %.*s: %s", name,
+             BYTES_ARG(action->text), error.text);
+}
+
+/* Opens what a source asks for first: its file or its WebSocket; and asks what it asks beside that. */
 static void try_source(struct doctor *doctor, const char *name, struct source *source, struct source_output *output)
 {
     source_connect(source, env_system()->now_us(env_system()), output);
+    for (size_t i = 0; i < output->action_count; i++)
+        if (output->actions[i].kind == SOURCE_REQUEST && output->actions[i].body.length == 0)
+            try_request(doctor, name, &output->actions[i]);
     for (size_t i = 0; i < output->action_count; i++) {
         struct bytes text = output->actions[i].text;
         char path[4096];
@@ -269,6 +298,7 @@ static const struct {
     {"free space", examine_space},
     {"clock", examine_clock},
     {"address", examine_address},
+    {"account", examine_account},
     {"sources", examine_sources},
     {"log", examine_log},
     {"store", examine_store},

@@ -129,3 +129,33 @@ int probe_socket(const struct config *config, struct bytes url, struct error *er
     net_loop_destroy(loop);
     return try.opened ? 0 : -1;
 }
+
+struct question {
+    bool answered;
+    int status;
+    struct error *error;
+};
+
+static void on_answer(void *context, const struct net_answer *answer)
+{
+    struct question *question = context;
+    question->answered = true;
+    question->status = answer->status;
+    if (answer->status == 0)
+        error_set(question->error, "%.*s", BYTES_ARG(answer->body));
+}
+
+int probe_request(const struct config *config, struct bytes url, struct bytes headers, struct error *error)
+{
+    struct net_loop_options options = {.tls_ca_file = config->tls_ca_file};
+    struct net_loop *loop = net_loop_create(&options, error);
+    if (!loop)
+        return 0;
+    struct net_http_request request = {.method = "GET", .url = url, .headers = headers, .timeout_us = SOCKET_TIMEOUT_US};
+    struct question question = {.error = error};
+    if (net_http_send(loop, &request, on_answer, &question, error))
+        while (!question.answered)
+            net_loop_step(loop, STEP_US);
+    net_loop_destroy(loop);
+    return question.status;
+}

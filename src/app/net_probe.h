@@ -17,4 +17,7 @@ int probe_url(const struct config *config, const char *address, const char *path
 /* Opens a WebSocket and closes it again: 0, or -1 and why not. */
 int probe_socket(const struct config *config, struct bytes url, struct error *error);
 
+/* Asks for a URL, with headers that may hold a secret: the status of the answer, or 0 and why there is none. */
+int probe_request(const struct config *config, struct bytes url, struct bytes headers, struct error *error);
+
 #endif
