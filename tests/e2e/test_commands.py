@@ -182,7 +182,9 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
 # ---- exit status ----
 
 NO_FILE = "recording:no-such-file"
-BAD_LINE = '{"received":"2026-11-23T22:20:06.000000Z","source":"binance:BTC-USDT","connection":1,"event":"frame","frame":"no JSON"}'
+BAD_LINE = (
+    '{"received":"2026-11-23T22:20:06.000000Z","source":"binance:BTC-USDT","connection":1,"event":"frame","frame":"no JSON"}'
+)
 
 
 @pytest.mark.parametrize(
