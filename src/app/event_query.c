@@ -75,6 +75,8 @@ static bool search_is_full(const struct search *search)
 
 static int search_offer(struct search *search, const struct bus_record *record, struct error *error)
 {
+    if (search->query->end_offset > 0 && record->offset >= search->query->end_offset)
+        return 0;
     struct found found = {.timestamp_us = record->timestamp_us, .offset = record->offset};
     if (compare_found(&found, &search->low) <= 0 || compare_found(&found, &search->high) >= 0)
         return 0;
@@ -100,8 +102,10 @@ static int search_batch(struct search *search, uint64_t base_offset, struct erro
     if (!reader)
         return -1;
     struct bus_batch batch = {0};
-    int result = bus_reader_next(reader, &batch, error);
+    int result = bus_reader_next_past_damage(reader, &batch, error);
     bool may_help = !search_is_full(search);
+    if (batch.base_offset != base_offset) /* the one asked for is gone or damaged: this one has its turn by its own offset */
+        may_help = true, batch.count = 0;
     for (size_t i = 0; result > 0 && i < batch.count; i++) {
         const struct bus_record *record = &batch.records[i];
         if (search->query->key.length > 0 && !bytes_equal(record->key, search->query->key))

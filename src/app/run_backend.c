@@ -2,6 +2,7 @@
 
 #include "app/event_query.h"
 #include "event/event.h"
+#include "pipeline/indexer.h"
 #include "pipeline/scrub.h"
 #include <stdlib.h>
 
@@ -106,8 +107,9 @@ static int backend_status(void *context, struct buffer *out)
     struct run_backend *state = context;
     struct error why = {""};
     bool ready = pipeline_ready(state->pipeline, &why);
+    bool whole = bus_damage(state->bus, ready ? &why : NULL) == 0; /* told, but new records are taken all the same */
     buffer_printf(out, "{\"version\":\"" DATAFLOW_VERSION "\",\"ready\":%s,\"problem\":", ready ? "true" : "false");
-    if (ready)
+    if (ready && whole)
         BUFFER_LITERAL(out, "null");
     else
         buffer_json_string(out, bytes_of_string(why.text));
@@ -292,20 +294,29 @@ static bool feed_seek(struct run_backend *state, uint64_t offset)
     return state->feed_reader != NULL;
 }
 
-static void backend_feed(void *context, uint64_t *offset, size_t backlog,
-                         bool (*give)(void *receiver, struct bytes topic, struct bytes key, struct bytes json), void *receiver)
+/* The index is complete up to the position of its writer. */
+static uint64_t backend_known_end(void *context, size_t most)
 {
     struct run_backend *state = context;
     struct bus_info info;
+    struct error error;
+    uint64_t known;
     bus_info(state->bus, &info);
-    if (*offset == UINT64_MAX)
-        *offset = info.end_offset - info.first_offset > backlog ? info.end_offset - backlog : info.first_offset;
+    if (store_position(state->store, INDEXER_READER, &known, &error) < 0)
+        return info.end_offset;
+    uint64_t least = info.end_offset - info.first_offset > most ? info.end_offset - most : info.first_offset;
+    return known < least ? least : known;
+}
+
+static void backend_feed(void *context, uint64_t *offset, serve_give *give, void *receiver)
+{
+    struct run_backend *state = context;
     struct bus_batch batch;
-    while (feed_seek(state, *offset) && bus_reader_next(state->feed_reader, &batch, NULL) > 0) {
+    while (feed_seek(state, *offset) && bus_reader_next_past_damage(state->feed_reader, &batch, NULL) > 0) {
         for (size_t i = 0; i < batch.count; i++) {
             const struct bus_record *record = &batch.records[i];
             *offset = record->offset + 1;
-            if (!give(receiver, event_topic_name((enum event_source)record->topic), record->key, record->value))
+            if (!give(receiver, record->offset, event_topic_name((enum event_source)record->topic), record->key, record->value))
                 return; /* the reader stands elsewhere: the next call seeks */
         }
         *offset = batch.end_offset;
@@ -411,6 +422,7 @@ void run_backend_fill(struct run_backend *state, struct serve_backend *backend)
                                       .metrics = backend_metrics,
                                       .ready = backend_ready,
                                       .erase_user = backend_erase_user,
+                                      .known_end = backend_known_end,
                                       .feed = backend_feed};
 }
 

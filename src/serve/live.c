@@ -283,8 +283,6 @@ static void start_topics(struct live_client *client, unsigned topics, size_t fir
     struct serve_live *live = client->live;
     if (topics & 1u << SERVE_STATUS && make_status(live))
         live_client_send_status(client);
-    if (live->offset == UINT64_MAX)
-        live_feed_read(live); /* nobody listened: the feed begins here */
     live_feed_backlog(client, topics, first_window);
     flush(client);
     serve_live_notify(live);

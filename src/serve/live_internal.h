@@ -52,7 +52,7 @@ struct live_client {
     bool any_dropped;
     bool closing;
     int budget;        /* frames left in this round */
-    uint32_t *backlog; /* checksums of the events of the backlog, that the next round may bring again */
+    uint32_t *backlog; /* checksums of the documents of the backlog, that the next round may bring again */
     size_t backlog_count;
 };
 
@@ -61,7 +61,6 @@ struct serve_live {
     struct live_client *clients;
     size_t client_count;
     uint64_t offset; /* of the log, where the feed goes on; UINT64_MAX: nobody listens */
-    unsigned wanted; /* topics of all clients together, in this round */
     size_t round_events;
     bool dirty, round_planned;
     int64_t next_round_us;
@@ -79,7 +78,8 @@ void live_plan_round(struct serve_live *live);
 
 /* live_feed.c */
 void live_feed_read(struct serve_live *live);
-/* What is there of these topics (windows: of the names from `first_window` on), for a new subscriber. */
+/* What is there of these topics (windows: of the names from `first_window` on), for a new subscriber: what the backend knows, and
+ * what the log has from there up to where the feed goes on. */
 void live_feed_backlog(struct live_client *client, unsigned topics, size_t first_window);
 
 #endif

@@ -15,8 +15,10 @@ struct serve_events_query {
     int64_t from_us, to_us;
     struct bytes before, after; /* cursors, empty: none */
     size_t limit;               /* 1 to 1000 */
+    uint64_t end_offset;        /* of streams: only what the log has before this offset; 0: no limit */
 };
 
+typedef bool serve_give(void *receiver, uint64_t offset, struct bytes topic, struct bytes key, struct bytes json);
 typedef void serve_erased(void *receipt, uint64_t erased, bool found, const char *failure);
 
 /* A backend answers by appending JSON to `out` and returns an HTTP status (200; 400 or 404 with error set). */
@@ -34,10 +36,12 @@ struct serve_backend {
      * of events erased, whether anything was found, and NULL or why it failed.  -1, an error and the status to answer with: it is
      * not begun. */
     int (*erase_user)(void *context, struct bytes name, serve_erased *done, void *receipt, int *status, struct error *error);
-    /* The live feed: events after *offset, oldest first.  Calls `give` for each and moves *offset on; returns when there
-     * are no more or `give` returned false.  An offset of UINT64_MAX is first set to the end less `backlog` events. */
-    void (*feed)(void *context, uint64_t *offset, size_t backlog,
-                 bool (*give)(void *receiver, struct bytes topic, struct bytes key, struct bytes json), void *receiver);
+    /* The offset up to which `events` knows the log.  When it is behind by more than `most` events, as while a store is made
+     * anew, it is that many before the end: what lies between can be asked for later, and is not fed live. */
+    uint64_t (*known_end)(void *context, size_t most);
+    /* The live feed: events from *offset on, oldest first.  Calls `give` for each and moves *offset on; returns when there
+     * are no more or `give` returned false. */
+    void (*feed)(void *context, uint64_t *offset, serve_give *give, void *receiver);
 };
 
 struct serve_options {

@@ -39,6 +39,7 @@ struct fake {
     atomic_bool ready;
     int documents_status;
     size_t feed_calls;
+    size_t unknown;   /* of the last events, those that the questions are not answered with yet */
     pthread_t eraser; /* of the last erasure */
     struct {
         serve_erased *done;
@@ -90,7 +91,10 @@ static inline int fake_events(void *context, const struct serve_events_query *qu
         error_set(error, "topic: there is no no_stream");
         status = 400;
     }
-    size_t wanted = query->limit, first = fake->count;
+    size_t end = fake->count - fake->unknown;
+    if (query->end_offset > 0 && query->end_offset < end)
+        end = query->end_offset;
+    size_t wanted = query->limit, first = end;
     while (first > 0 && wanted > 0) {
         first--;
         wanted -= bytes_equal(fake->events[first].topic, query->topic) &&
@@ -98,7 +102,7 @@ static inline int fake_events(void *context, const struct serve_events_query *qu
     }
     BUFFER_LITERAL(out, "{\"events\":[");
     bool any = false;
-    for (size_t i = first; i < fake->count; i++) {
+    for (size_t i = first; i < end; i++) {
         if (!bytes_equal(fake->events[i].topic, query->topic) ||
             (query->key.length > 0 && !bytes_equal(fake->events[i].key, query->key)))
             continue;
@@ -158,20 +162,26 @@ static inline int fake_erase_user(void *context, struct bytes name, serve_erased
     return pthread_create(&fake->eraser, NULL, fake_erase_run, fake) == 0 ? 0 : -1;
 }
 
-static inline void fake_feed(void *context, uint64_t *offset, size_t backlog,
-                             bool (*give)(void *receiver, struct bytes topic, struct bytes key, struct bytes json),
-                             void *receiver)
+static inline uint64_t fake_known_end(void *context, size_t most)
+{
+    struct fake *fake = context;
+    pthread_mutex_lock(&fake->lock);
+    size_t end = fake->count - (fake->unknown < most ? fake->unknown : most);
+    pthread_mutex_unlock(&fake->lock);
+    return end;
+}
+
+static inline void fake_feed(void *context, uint64_t *offset, serve_give *give, void *receiver)
 {
     struct fake *fake = context;
     pthread_mutex_lock(&fake->lock);
     size_t count = fake->count;
     fake->feed_calls++;
     pthread_mutex_unlock(&fake->lock);
-    if (*offset == UINT64_MAX)
-        *offset = count > backlog ? count - backlog : 0;
     while (*offset < count) {
-        struct fake_event *event = &fake->events[(*offset)++];
-        if (!give(receiver, event->topic, event->key, bytes_of_string(event->json)))
+        uint64_t at = (*offset)++;
+        struct fake_event *event = &fake->events[at];
+        if (!give(receiver, at, event->topic, event->key, bytes_of_string(event->json)))
             return;
     }
 }
@@ -197,6 +207,7 @@ static inline void instance_start(struct instance *instance, const struct serve_
                                     .metrics = fake_metrics,
                                     .ready = fake_ready,
                                     .erase_user = fake_erase_user,
+                                    .known_end = fake_known_end,
                                     .feed = fake_feed};
     struct error error = {""};
     instance->serve = serve_start(options ? options : &(struct serve_options){.address = "127.0.0.1"}, &backend, &error);

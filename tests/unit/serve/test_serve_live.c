@@ -53,6 +53,15 @@ static void test_subscribe(void **state)
     instance_stop(&instance);
 }
 
+static void expect_message(struct peer *peer, int number)
+{
+    char text[16];
+    snprintf(text, sizeof text, "\"m%d\"", number);
+    const char *frame = peer_hear(peer);
+    if (!frame || !strstr(frame, text))
+        fail_msg("expected %s, got %s", text, frame ? frame : "the end");
+}
+
 /* Events between the backlog and the feed come once; those of an earlier subscriber too. */
 static void test_nothing_twice_nothing_lost(void **state)
 {
@@ -73,14 +82,38 @@ static void test_nothing_twice_nothing_lost(void **state)
         serve_notify(instance.serve);
     }
     for (int i = 0; i < 60; i++) {
-        char text[16];
-        snprintf(text, sizeof text, "\"m%d\"", i);
-        const char *frame = peer_hear(&second);
-        if (!strstr(frame, text))
-            fail_msg("expected %s, got %s", text, frame);
+        expect_message(&second, i);
         if (i >= 20)
-            assert_non_null(strstr(peer_hear(&first), text));
+            expect_message(&first, i);
     }
+    peer_close(&first);
+    peer_close(&second);
+    instance_stop(&instance);
+}
+
+/* Questions are answered behind the log: what is between comes all the same, to the first subscriber and to one beside it, by
+ * WebSocket and as a topic that is added. */
+static void test_what_is_not_known_yet(void **state)
+{
+    (void)state;
+    struct instance instance;
+    instance_start(&instance, NULL);
+    for (int i = 0; i < 500; i++)
+        add_chat(&instance, "ann", i);
+    instance.fake.unknown = 300;
+    struct peer first = peer_open(instance.port, "/live", NULL, 0), second = peer_open(instance.port, "/live", NULL, 0);
+    peer_say(&first, "{\"subscribe\":[\"chat_stream\"]}");
+    for (int i = 100; i < 500; i++)
+        expect_message(&first, i);
+    peer_say(&second, "{\"subscribe\":[\"status\"]}");
+    peer_expect(&second, "status");
+    peer_say(&second, "{\"subscribe\":[\"chat_stream\"]}");
+    for (int i = 100; i < 500; i++)
+        expect_message(&second, i);
+    add_chat(&instance, "ann", 500);
+    serve_notify(instance.serve);
+    expect_message(&first, 500);
+    expect_message(&second, 500);
     peer_close(&first);
     peer_close(&second);
     instance_stop(&instance);
@@ -417,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_subscribe),
         cmocka_unit_test(test_nothing_twice_nothing_lost),
+        cmocka_unit_test(test_what_is_not_known_yet),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_analytics_topics),
         cmocka_unit_test(test_malformed),
