@@ -142,6 +142,16 @@ static void report(const struct exporter *exporter)
                   exporter->unreadable);
 }
 
+/* 0, or an error that tells what the output lacks. */
+static int check_whole(struct bus *bus, struct error *error)
+{
+    struct error first;
+    uint64_t lost = bus_damage(bus, &first);
+    return lost == 0 ? 0
+                     : error_set(error, "%" PRIu64 " records of the log cannot be read; the output has all others: %s", lost,
+                                 first.text);
+}
+
 int command_export(const struct command_context *context)
 {
     struct scan_options options;
@@ -161,8 +171,10 @@ int command_export(const struct command_context *context)
     bool whole = status == 0 && !command_interrupted();
     if (close_output(&exporter, whole, &error))
         status = -1;
-    if (whole && status == 0)
+    if (whole && status == 0) {
         report(&exporter);
+        status = check_whole(bus, &error);
+    }
     scan_release(&exporter.scan);
     if (bus)
         bus_destroy(bus);

@@ -56,7 +56,9 @@ static int check_whole(struct bus *bus, struct error *error)
 {
     struct error first;
     uint64_t lost = bus_damage(bus, &first);
-    return lost == 0 ? 0 : error_set(error, "%" PRIu64 " records of the log cannot be read; the store has all others: %s", lost, first.text);
+    return lost == 0 ? 0
+                     : error_set(error, "%" PRIu64 " records of the log cannot be read; the store has all others: %s", lost,
+                                 first.text);
 }
 
 static void report(const struct command_context *context, struct store *store, uint64_t events, double seconds)

@@ -34,7 +34,7 @@ static int count_fitting(struct scan *scan, uint64_t offset, uint64_t *count, st
     struct bus_batch batch;
     int got;
     *count = 0;
-    while ((got = bus_reader_next(reader, &batch, error)) == 1)
+    while ((got = bus_reader_next_past_damage(reader, &batch, error)) == 1)
         for (size_t i = 0; i < batch.count; i++)
             *count += fits(scan, &batch.records[i]);
     bus_reader_close(reader);
@@ -103,7 +103,7 @@ int scan_next(struct scan *scan, const struct bus_record **record, struct error 
         }
         scan->batch = (struct bus_batch){0};
         scan->next = 0;
-        int got = bus_reader_next(scan->reader, &scan->batch, error);
+        int got = bus_reader_next_past_damage(scan->reader, &scan->batch, error);
         if (got != 1) {
             scan->batch = (struct bus_batch){0};
             return got;

@@ -13,7 +13,7 @@ struct indexer {
     struct bus *bus;
     struct store *store;
     struct bus_reader *reader;
-    uint64_t next_offset;
+    uint64_t next_offset, lost;
     struct store_index_entry *entries;
     size_t count, capacity;
     struct store_mark *marks;
@@ -44,6 +44,8 @@ struct indexer *indexer_create(struct bus *bus, struct store *store, struct erro
         indexer_destroy(indexer);
         return NULL;
     }
+    if (indexer->next_offset < info.first_offset) /* dropped by retention: not lost */
+        indexer->next_offset = info.first_offset;
     indexer->reader = bus_reader_open(bus, indexer->next_offset, BUS_ALL_TOPICS, error);
     if (!indexer->reader) {
         indexer_destroy(indexer);
@@ -119,19 +121,22 @@ static int indexer_add(struct indexer *indexer, const struct bus_batch *batch, s
     return 0;
 }
 
-/* Reads batches until there are enough or no more.  *end: the offset behind the last one. */
-static int indexer_collect(struct indexer *indexer, uint64_t *end, struct error *error)
+/* Reads batches until there are enough or no more.  *end: the offset behind the last one; *lost: how many offsets were passed
+ * over because they cannot be read. */
+static int indexer_collect(struct indexer *indexer, uint64_t *end, uint64_t *lost, struct error *error)
 {
     indexer->count = indexer->mark_count = 0;
     arena_reset(&indexer->keys);
     *end = indexer->next_offset;
+    *lost = 0;
     while (indexer->count < INDEXER_RECORDS_MAX) {
         struct bus_batch batch;
-        int found = bus_reader_next(indexer->reader, &batch, error);
+        int found = bus_reader_next_past_damage(indexer->reader, &batch, error);
         if (found <= 0)
             return found;
         if (indexer_add(indexer, &batch, error) < 0)
             return -1;
+        *lost += batch.base_offset > *end ? batch.base_offset - *end : 0;
         *end = batch.end_offset;
     }
     return 0;
@@ -156,8 +161,8 @@ int indexer_step(struct indexer *indexer, uint64_t *count, struct error *error)
         indexer->reader = bus_reader_open(indexer->bus, indexer->next_offset, BUS_ALL_TOPICS, error);
     if (!indexer->reader)
         return -1;
-    uint64_t end;
-    if (indexer_collect(indexer, &end, error) < 0)
+    uint64_t end, lost;
+    if (indexer_collect(indexer, &end, &lost, error) < 0)
         return indexer_rewind(indexer);
     if (end == indexer->next_offset)
         return 0;
@@ -171,7 +176,13 @@ int indexer_step(struct indexer *indexer, uint64_t *count, struct error *error)
         return indexer_rewind(indexer);
     *count = indexer->count;
     indexer->next_offset = end;
+    indexer->lost += lost;
     return 0;
+}
+
+uint64_t indexer_lost(const struct indexer *indexer)
+{
+    return indexer->lost;
 }
 
 uint64_t indexer_next_offset(const struct indexer *indexer)

@@ -20,6 +20,9 @@ int indexer_step(struct indexer *indexer, uint64_t *count, struct error *error);
 /* Forgets what it has read ahead: erasure has changed the log. */
 void indexer_read_anew(struct indexer *indexer);
 
+/* Records that it passed over because the log's place is damaged. */
+uint64_t indexer_lost(const struct indexer *indexer);
+
 /* The offset that it goes on with. */
 uint64_t indexer_next_offset(const struct indexer *indexer);
 

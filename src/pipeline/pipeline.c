@@ -269,7 +269,7 @@ static void *sequencer_run(void *context)
 static bool writer_step(struct pipeline *pipeline)
 {
     struct error error = {""};
-    uint64_t count;
+    uint64_t count, lost = indexer_lost(pipeline->indexer);
     if (indexer_step(pipeline->indexer, &count, &error) < 0) {
         log_event(LOG_ERROR, "store_failed", "the store takes no writes; the log keeps the events: %s", error.text);
         set_problem(pipeline, &pipeline->store_problem, error.text);
@@ -281,6 +281,7 @@ static bool writer_step(struct pipeline *pipeline)
         set_problem(pipeline, &pipeline->store_problem, "");
     }
     ledger_leave(&pipeline->ledger, pipeline->store_stage, count);
+    ledger_retract(&pipeline->ledger, pipeline->store_stage, indexer_lost(pipeline->indexer) - lost);
     return count > 0;
 }
 
@@ -387,10 +388,7 @@ static int pipeline_prepare_writer(struct pipeline *pipeline, struct error *erro
         return -1;
     struct bus_info info;
     bus_info(pipeline->options.bus, &info);
-    uint64_t next = indexer_next_offset(pipeline->indexer);
-    if (next < info.first_offset)
-        next = info.first_offset;
-    ledger_enter(&pipeline->ledger, pipeline->store_stage, info.end_offset - next);
+    ledger_enter(&pipeline->ledger, pipeline->store_stage, info.end_offset - indexer_next_offset(pipeline->indexer));
     return 0;
 }
 

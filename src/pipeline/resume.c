@@ -20,7 +20,7 @@ static int resume_from(struct bus_reader *reader, struct arena *arena, struct so
 {
     struct bus_batch batch;
     int found;
-    while ((found = bus_reader_next(reader, &batch, error)) > 0)
+    while ((found = bus_reader_next_past_damage(reader, &batch, error)) > 0)
         for (size_t i = 0; i < batch.count; i++) {
             struct event event;
             arena_reset(arena);
