@@ -319,10 +319,18 @@ static void validation_failed(struct eventsub_call *call, const struct source_in
     state->validate_us = call->now_us + VALIDATE_AGAIN_US;
 }
 
+/* The list in an answer; NULL: it has none. */
+static yyjson_val *answer_list(struct eventsub_call *call, const struct source_input *answer)
+{
+    yyjson_val *root = answer_root(call, answer);
+    yyjson_val *data = root ? yyjson_obj_get(root, "data") : NULL;
+    return yyjson_is_arr(data) ? data : NULL;
+}
+
 static void self_answered(struct eventsub_call *call, const struct source_input *answer)
 {
-    struct eventsub_reader reader = {answer_root(call, answer), REJECT_NONE};
-    struct eventsub_reader user = {yyjson_arr_get_first(yyjson_obj_get(reader.object, "data")), REJECT_NONE};
+    yyjson_val *data = answer_list(call, answer);
+    struct eventsub_reader user = {data ? yyjson_arr_get_first(data) : NULL, REJECT_NONE};
     if (!keep_plain(call->state->user_id, sizeof call->state->user_id, eventsub_text(&user, "id")))
         ask_later(call, answer, "asking for the account");
 }
@@ -330,10 +338,9 @@ static void self_answered(struct eventsub_call *call, const struct source_input 
 static void users_answered(struct eventsub_call *call, const struct source_input *answer)
 {
     struct eventsub *state = call->state;
-    struct eventsub_reader reader = {answer_root(call, answer), REJECT_NONE};
-    yyjson_val *data = yyjson_obj_get(reader.object, "data"), *one;
+    yyjson_val *data = answer_list(call, answer), *one;
     size_t index, max, missing = 0;
-    if (!yyjson_is_arr(data)) {
+    if (!data) {
         ask_later(call, answer, "asking for channels");
         return;
     }
