@@ -1,10 +1,11 @@
-/* `dataflow run`: the whole pipeline with the live page.  Opened in the order log, store, pipeline, serve, and closed the
- * other way round; everything is released in one place. */
+/* `dataflow run`: the whole pipeline with the live page.  Opened in the order store (whose position the log must reach), log,
+ * pipeline, serve, and closed the other way round; everything is released in one place. */
 #include "app/command.h"
 
 #include "app/net_probe.h"
 #include "app/run_backend.h"
 #include "app/source_setup.h"
+#include "pipeline/indexer.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,11 +49,11 @@ static int run_open_storage(struct run *run, struct error *error)
                                       .sync = config->sync,
                                       .segment_bytes = config->segment_bytes,
                                       .compress = config->compress};
+    run->store = store_sqlite_open(config->store_file, error);
+    if (!run->store || store_position(run->store, INDEXER_READER, &options.known_end, error) < 0)
+        return -1;
     run->bus = bus_log_open(&options, env_system(), error);
     if (!run->bus)
-        return -1;
-    run->store = store_sqlite_open(config->store_file, error);
-    if (!run->store)
         return -1;
     run->rejects = rejects_open(config->data, error);
     return run->rejects ? 0 : -1;

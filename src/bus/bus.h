@@ -153,6 +153,7 @@ struct bus_log_options {
     enum bus_sync sync;
     uint64_t segment_bytes; /* 0: 64 MiB */
     bool compress;          /* zstd, batch by batch where it helps */
+    uint64_t known_end;     /* a durable reader has come so far: a log that ends before it is refused, and nothing is cut */
 };
 /* The embedded log; see docs/log-format.md.  One writer a directory (file lock). */
 struct bus *bus_log_open(const struct bus_log_options *options, const struct env *env, struct error *error);

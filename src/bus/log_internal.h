@@ -137,7 +137,7 @@ struct log {
     char *directory;
     bool read_only;
     enum bus_sync sync;
-    uint64_t segment_bytes;
+    uint64_t segment_bytes, known_end;
     int lock_file; /* -1: read-only */
 
     /* Taken in this order.  upkeep: one truncation or step of an erasure at a time; appending: one append or roll. */

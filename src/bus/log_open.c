@@ -183,6 +183,7 @@ static struct log *log_create(const struct bus_log_options *options, const struc
     log->read_only = options->read_only;
     log->sync = options->sync;
     log->segment_bytes = options->segment_bytes ? options->segment_bytes : LOG_SEGMENT_BYTES;
+    log->known_end = options->known_end;
     log->lock_file = log->file = -1;
     log_window_init(&log->tail, env, -1);
     bool pack = options->compress && !options->read_only;

@@ -92,6 +92,18 @@ static int tail_refuse(struct log *log, const struct error *cause, const struct 
                      active->end_offset, active->size_bytes);
 }
 
+/* The account of a log that has lost its end: that was read before, so it was acknowledged. */
+static int tail_refuse_short(struct log *log, struct error *error)
+{
+    uint64_t end = log_end_offset(log);
+    return error_set(
+        error,
+        "%s ends at offset %" PRIu64 ", but was read up to %" PRIu64 ": %" PRIu64
+        " acknowledged records are missing.  Nothing has been changed.  Restore the log's last files from a copy; to "
+        "give these records up: `dataflow rebuild`, after which their offsets are given to new ones",
+        log_segment_path(log->directory, log_active(log)->base_offset).text, end, log->known_end, log->known_end - end);
+}
+
 /* The writer's last step on the file it goes on with: cuts what is no batch, and makes sure that all that is claimed from
  * now on is on the disk (a killed writer may have left a whole batch that was never synced). */
 static int tail_cut(struct log *log, enum log_found found, const struct error *cause, struct error *error)
@@ -108,7 +120,8 @@ static int tail_cut(struct log *log, enum log_found found, const struct error *c
         if (rest.used_bytes > 0)
             log_event(LOG_WARNING, "log_tail_cut",
                       "%s: %" PRIu64 " bytes of an unfinished append cut off behind offset %" PRIu64 " (byte %" PRIu64
-                      "): %s; nothing acknowledged is lost",
+                      "): %s; a crash leaves such an end, and then it was never acknowledged; a file that was cut or damaged "
+                      "by something else may have lost acknowledged records there",
                       path.text, rest.used_bytes, active->end_offset, active->size_bytes,
                       found == LOG_FOUND_BLANK ? "a batch without its beginning" : cause->text);
         if (log->env->truncate(log->env, log->file, (off_t)active->size_bytes) < 0)
@@ -126,7 +139,8 @@ static int begun_remove(struct log *log, uint64_t base_offset, uint64_t used_byt
 {
     struct log_path path = log_segment_path(log->directory, base_offset);
     log_event(LOG_WARNING, "log_tail_cut",
-              "%s: %" PRIu64 " bytes of an unfinished first append removed; nothing acknowledged is lost", path.text, used_bytes);
+              "%s: %" PRIu64 " bytes of an unfinished first append removed; the segment before it ends where it begins",
+              path.text, used_bytes);
     if (log->env->unlink(log->env, path.text) < 0 || log->env->sync_directory(log->env, log->directory) < 0)
         return error_set_errno(error, errno, "cannot remove %s", path.text);
     log->info.cut_bytes += used_bytes;
@@ -186,6 +200,8 @@ int log_tail_load(struct log *log, struct error *error)
         return tail_refuse(log, &cause, NULL, error);
     if (log->read_only)
         return 0; /* what is behind is looked at when somebody reads up to there */
+    if (log_end_offset(log) < log->known_end)
+        return tail_refuse_short(log, error);
     if (tail_cut(log, found, &cause, error) < 0)
         return -1;
     return begun ? begun_remove(log, begun_base, begun_used, error) : 0;

@@ -38,9 +38,12 @@ struct indexer *indexer_create(struct bus *bus, struct store *store, struct erro
     struct bus_info info;
     bus_info(bus, &info);
     if (indexer->next_offset > info.end_offset) {
-        error_set(error,
-                  "the store knows offset %llu, but the log ends at %llu: they do not belong together; run `dataflow rebuild`",
-                  (unsigned long long)indexer->next_offset, (unsigned long long)info.end_offset);
+        error_set(
+            error,
+            "the store knows the log up to offset %llu, but it ends at %llu: %llu records are missing; restore the log from a "
+            "copy, or give them up with `dataflow rebuild`",
+            (unsigned long long)indexer->next_offset, (unsigned long long)info.end_offset,
+            (unsigned long long)(indexer->next_offset - info.end_offset));
         indexer_destroy(indexer);
         return NULL;
     }

@@ -92,3 +92,17 @@ def test_all_but_the_damage_is_there(hurt: Any, data: Path, run_program: RunProg
         remove_store(data)
     rebuild = dataflow("rebuild", "--data", data, cwd=tmp_path)
     assert rebuild.returncode == 1 and f"{lost} records" in rebuild.stderr
+
+
+def test_a_log_that_lost_its_end_is_not_reused_in_silence(data: Path, tmp_path: Path) -> None:
+    last = segments(data)[-1]
+    size = last.stat().st_size
+    with last.open("r+b") as file:
+        file.truncate(size // 2)
+    run = ["run", "--source", "recording:recording.jsonl", "--speed", "max", "--exit-at-end", "--data", "data"]
+    refused = dataflow(*run, "--listen", "127.0.0.1:0", cwd=tmp_path, env=LOG)
+    assert refused.returncode == 1
+    assert "acknowledged records are missing" in refused.stderr and "dataflow rebuild" in refused.stderr
+    assert last.stat().st_size == size // 2
+    assert dataflow("rebuild", "--data", data, cwd=tmp_path).returncode == 0
+    assert dataflow(*run, "--listen", "127.0.0.1:0", cwd=tmp_path, env=LOG).returncode == 0

@@ -434,6 +434,26 @@ static void test_readers_go_on_behind_lost_segments(void **state)
     bus_destroy(bus);
 }
 
+static void test_a_log_shorter_than_known_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t bases[64];
+    size_t count = segment_bases(fixture, bases, 64), size, left;
+    bus_destroy(fixture->bus);
+    struct path_text path = scratch_file(&fixture->scratch, bases[count - 1], ".log");
+    free(file_load(path.text, &size));
+    assert_int_equal(truncate(path.text, (off_t)size - 5), 0);
+    struct bus_log_options options = {.directory = fixture->scratch.path, .segment_bytes = SEGMENT_BYTES, .known_end = COUNT};
+    fixture->bus = bus_log_open(&options, env_system(), &fixture->error);
+    assert_null(fixture->bus);
+    assert_non_null(strstr(fixture->error.text, ": 20 acknowledged records are missing"));
+    free(file_load(path.text, &left));
+    assert_true(left == size - 5);
+    options.known_end = COUNT - BATCH;
+    fixture->bus = bus_log_open(&options, env_system(), &fixture->error);
+    assert_non_null(fixture->bus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +467,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_readers_go_on_behind_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_readers_go_on_behind_lost_segments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_log_shorter_than_known_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify_passes_a_torn_tail, set_up, tear_down),
     };
     log_configure(LOG_ERROR, LOG_FORMAT_TEXT);
