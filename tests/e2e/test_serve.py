@@ -134,6 +134,34 @@ def test_live_backlog_feed_and_filter(simulated: Instance) -> None:
     asyncio.run(asyncio.wait_for(listen(), 60))
 
 
+def test_backlog_and_feed_join_without_an_untold_hole(run_program: RunProgram) -> None:
+    """The index is always a little behind the log, and no new subscriber may notice."""
+    instance = run_program("--source", "simulated:market", "--rate", "2000")
+    instance.wait_source(lambda source: source["events"] > 1000, "events")
+
+    async def subscribe() -> None:
+        last: dict[str, int] = {}
+        async with connect(live_url(instance)) as client:
+            await client.send(json.dumps({"subscribe": ["market_stream"]}))
+            for _ in range(300):
+                frame = json.loads(await asyncio.wait_for(client.recv(), 60))
+                if "dropped" in frame:
+                    last.clear()
+                    continue
+                symbol, number = (frame["event"]["payload"][field] for field in ("symbol", "trade_id"))
+                assert number == last.get(symbol, number - 1) + 1, (symbol, number, last)
+                last[symbol] = number
+
+    async def talk() -> None:
+        await subscribe()
+        async with connect(live_url(instance)) as listener:  # from now on the feed stands at the end of the log
+            await listener.send(json.dumps({"subscribe": ["market_stream"], "filter": {"key": "none"}}))
+            for _ in range(8):
+                await subscribe()
+
+    asyncio.run(talk())
+
+
 def test_oversized_message_closes_with_1009(simulated: Instance) -> None:
     async def shout() -> int:
         async with connect(live_url(simulated)) as client:
