@@ -356,8 +356,6 @@ bool source_close_connection(struct source_output *output, uint32_t connection)
 
 void source_set_state(struct source *source, enum source_state state, int64_t now_us)
 {
-    if (state == SOURCE_ENDED && source->statistics.state == SOURCE_FAILED)
-        return; /* that it failed is what is to be told of it */
     if (source->statistics.state != state || source->statistics.since_us == TIME_UNKNOWN) {
         source->statistics.state = state;
         source->statistics.since_us = now_us;
