@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <stdio.h>
 
@@ -173,10 +174,22 @@ void net_dial_free(struct net_dial *dial)
 
 /* ---- what the library says ---- */
 
+/* How newer versions say that connect() failed: "conn fail: ERRNO".  0: it is about something else. */
+static int errno_of_connect(struct bytes text)
+{
+    struct bytes start = BYTES("conn fail: ");
+    uint64_t number;
+    if (!bytes_start_with(text, start) || !bytes_to_u64(bytes_skip(text, start.length), &number) || number > INT_MAX)
+        return 0;
+    return (int)number;
+}
+
 void net_dial_error(struct net_dial *dial, struct lws *wsi, const char *what, const char *text, size_t length)
 {
     const struct net_url *url = &dial->url;
     unsigned status = url->websocket ? lws_http_client_http_response(wsi) : 0;
+    struct bytes detail = bytes_trim(bytes_of(text, text ? strnlen(text, length) : 0));
+    int cause = errno_of_connect(detail);
     char problem[512];
     if (status != 0 && status != 101) {
         dial->answered = true;
@@ -184,10 +197,10 @@ void net_dial_error(struct net_dial *dial, struct lws *wsi, const char *what, co
     } else if (dial->bad_certificate) {
         snprintf(problem, sizeof problem, "TLS to %s port %d failed: the server's certificate is not accepted: %s", url->host,
                  url->port, dial->bad_certificate);
-    } else if (length == strlen("Unable to connect") && memcmp(text, "Unable to connect", length) == 0) {
-        snprintf(problem, sizeof problem, "cannot connect to %s port %d: refused or unreachable", url->host, url->port);
+    } else if (cause != 0 || bytes_equal(detail, BYTES("Unable to connect"))) {
+        snprintf(problem, sizeof problem, "cannot connect to %s port %d: %s", url->host, url->port,
+                 cause != 0 ? strerror(cause) : "refused or unreachable");
     } else {
-        struct bytes detail = bytes_trim(bytes_of(text, text ? strnlen(text, length) : 0));
         snprintf(problem, sizeof problem, "%s%s to %s port %d failed: %.*s", dial->answered && url->secure ? "TLS or " : "",
                  dial->answered ? what : "connection", url->host, url->port, BYTES_ARG(detail));
     }

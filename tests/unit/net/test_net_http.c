@@ -110,10 +110,12 @@ static void test_requests(void **state)
     answer = ask(&site, file, "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n\r\n");
     assert_non_null(strstr(answer, "\r\nContent-Length: 5\r\n"));
     assert_null(strstr(answer, "hello"));
-    /* Two in one packet are answered one after the other. */
-    ask(&site, file, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
-    WAIT_FOR(site.loop, site.requests == 5);
-    assert_string_equal(site.seen, "GET|/2|-|h|-|-|");
+    if (SECOND_REQUEST_MAY_COME_EARLY) {
+        /* Two in one packet are answered one after the other. */
+        ask(&site, file, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
+        WAIT_FOR(site.loop, site.requests == 5);
+        assert_string_equal(site.seen, "GET|/2|-|h|-|-|");
+    }
     close(file);
     /* HTTP/1.0 and Connection: close end the connection. */
     answer = ask_once(&site, "GET / HTTP/1.0\r\n\r\n");
@@ -228,7 +230,11 @@ static void test_big_answer_and_slow_reader(void **state)
     struct site site;
     site_start(&site);
     int file = raw_connect(site.port);
-    raw_send_text(site.loop, file, "GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    static const char next[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    raw_send_text(site.loop, file, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    bool asked = SECOND_REQUEST_MAY_COME_EARLY;
+    if (asked)
+        raw_send_text(site.loop, file, next);
     WAIT_FOR(site.loop, site.requests == 1);
     /* Others are served while this one does not read. */
     assert_non_null(strstr(ask_once(&site, "GET / HTTP/1.0\r\n\r\n"), "hello"));
@@ -244,6 +250,10 @@ static void test_big_answer_and_slow_reader(void **state)
             got += (size_t)n;
             space[n] = '\0';
             second = strstr(space, "hello") != NULL;
+        }
+        if (!asked && b == sizeof big) {
+            raw_send_text(site.loop, file, next);
+            asked = true;
         }
         net_loop_step(site.loop, n > 0 ? 0 : 1000);
     }
