@@ -23,6 +23,9 @@ enum {
 #define FILE_SCHEME "file:"
 /* More between the wall clock and the steady one is a jump, and told. */
 #define CLOCK_JUMP_US 1000000
+/* How long sockets get to say good-bye. */
+#define CLOSE_ROUND_US 20000
+#define CLOSE_ROUNDS 10
 
 struct feed;
 
@@ -610,6 +613,15 @@ bool driver_step(struct driver *driver, int64_t timeout_us)
     return !driver->stopping && !driver_all_ended(driver);
 }
 
+static bool driver_has_sockets(const struct driver *driver)
+{
+    for (size_t i = 0; i < driver->feed_count; i++)
+        for (size_t l = 0; l < DRIVER_LINK_MAX; l++)
+            if (driver->feeds[i]->links[l].socket)
+                return true;
+    return false;
+}
+
 void driver_close(struct driver *driver)
 {
     for (size_t i = 0; i < driver->feed_count; i++) {
@@ -624,7 +636,8 @@ void driver_close(struct driver *driver)
             if (feed->calls[c].http)
                 feed_cancel(feed, feed->calls[c].number);
     }
-    net_loop_step(driver->loop, 0);
+    for (int round = 0; round < CLOSE_ROUNDS && driver_has_sockets(driver); round++)
+        net_loop_step(driver->loop, CLOSE_ROUND_US);
     driver_flush(driver);
 }
 

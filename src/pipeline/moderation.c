@@ -31,6 +31,8 @@ bool moderation_is_deed(struct bytes json)
 
 struct bytes moderation_state_name(enum store_mark_kind kind)
 {
+    if (kind == STORE_MARK_USER_CLEARED)
+        return moderation_state_name(STORE_MARK_CLEARED);
     for (size_t i = 0; i < DEED_COUNT; i++)
         if (deeds[i].mark == kind)
             return deeds[i].state;
@@ -84,6 +86,8 @@ int moderation_mark(struct bytes json, uint64_t offset, struct arena *arena, str
     for (size_t i = 0; i < DEED_COUNT; i++)
         if (deeds[i].kind == event.kind)
             mark->kind = deeds[i].mark;
+    if (mark->kind == STORE_MARK_CLEARED && event.chat.username.length > 0)
+        mark->kind = STORE_MARK_USER_CLEARED;
     if (mark->kind == STORE_MARK_DELETED)
         mark->target = deleted_id(&event, arena);
     else if (mark->kind != STORE_MARK_CLEARED && !moderation_user_is_erased(&event))

@@ -520,7 +520,7 @@ static bool mark_is_before(const struct store_mark *mark, const void *offset)
 
 static bool mark_names(const struct store_mark *mark, const void *user)
 {
-    return (mark->kind == STORE_MARK_TIMED_OUT || mark->kind == STORE_MARK_BANNED) &&
+    return mark->kind != STORE_MARK_DELETED && mark->kind != STORE_MARK_CLEARED &&
            bytes_equal(mark->target, *(const struct bytes *)user);
 }
 

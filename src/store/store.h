@@ -36,12 +36,19 @@ struct store_document {
 
 /* What moderators took down: a message, what a user had said in a channel, all that had been said there.  It holds for messages
  * before the moderator's event, in the order of event time and then offset; a deletion holds wherever its message lies. */
-enum store_mark_kind { STORE_MARK_NONE, STORE_MARK_DELETED, STORE_MARK_TIMED_OUT, STORE_MARK_BANNED, STORE_MARK_CLEARED };
+enum store_mark_kind {
+    STORE_MARK_NONE,
+    STORE_MARK_DELETED,
+    STORE_MARK_TIMED_OUT,
+    STORE_MARK_BANNED,
+    STORE_MARK_CLEARED,
+    STORE_MARK_USER_CLEARED, /* a user's messages, as a time-out or a ban clears them */
+};
 
 struct store_mark {
     enum store_mark_kind kind;
     struct bytes channel;
-    struct bytes target;  /* deleted: the message's id; timed out, banned: the user; cleared: empty */
+    struct bytes target;  /* deleted: the message's id; cleared: empty; otherwise the user */
     int64_t timestamp_us; /* of the moderator's event */
     uint64_t offset;      /* its place in the log: written again, it is the same mark */
     struct bytes by;      /* its id */

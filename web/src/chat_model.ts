@@ -66,7 +66,7 @@ export class ChatModel {
         this.removeOf(event.channel, event.username, event.kind === "ban" ? "banned" : "timed out", changed);
         break;
       case "clear":
-        this.removeOf(event.channel, "", "chat cleared", changed);
+        this.removeOf(event.channel, event.username, event.username === "" ? "chat cleared" : "cleared", changed);
         break;
     }
     const line: ChatLine = {sequence: this.nextSequence++, event, removed: event.removed};
@@ -165,7 +165,7 @@ export function systemText(event: ChatEvent, who: string): string {
     case "ban":
       return `${who} was banned`;
     case "clear":
-      return "A moderator cleared the chat";
+      return event.username === "" ? "A moderator cleared the chat" : `${who}'s messages were cleared`;
     case "room_state": {
       const seconds = finite(metadata["slow_seconds"]);
       return seconds === undefined ? "Room settings changed" : seconds > 0 ? `Slow mode: one message in ${seconds} s` : "Slow mode is off";

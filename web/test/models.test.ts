@@ -63,10 +63,14 @@ test("deletions, time-outs and clears take down the lines they mean", () => {
   assert.deepEqual([first.removed, second.removed], ["deleted", ""]);
   add(chatEvent("timeout"));
   assert.deepEqual([first.removed, second.removed, bobs.removed], ["deleted", "timed out", ""]);
-  add(chatEvent("clear"));
+  const bobsToo = add(chatEvent("message", {username: "bob"}))!;
+  const cats = add(chatEvent("message", {username: "cat"}))!;
+  add(chatEvent("clear", {username: "cat"})); // as EventSub tells of a time-out: that user's messages
+  assert.deepEqual([bobs.removed, cats.removed], ["", "cleared"]);
+  add(chatEvent("clear", {username: ""}));
   assert.deepEqual([bobs.removed, elsewhere.removed], ["chat cleared", ""]);
-  assert.deepEqual(changed, [first, second, bobs]);
-  assert.deepEqual(chat.totals, {removed: 3, punished: 1});
+  assert.deepEqual(changed, [first, second, cats, bobs, bobsToo]);
+  assert.deepEqual(chat.totals, {removed: 5, punished: 1});
 });
 
 test("chat is bounded, and a deletion of what has left does nothing", () => {

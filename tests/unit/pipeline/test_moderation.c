@@ -75,10 +75,12 @@ static void test_marks_of_deeds(void **state)
                 "ann");
     expect_mark(",\"username\":\"ann\"", "ban", STORE_MARK_BANNED, "ann");
     expect_mark("", "clear", STORE_MARK_CLEARED, "");
+    expect_mark(",\"username\":\"ann\"", "clear", STORE_MARK_USER_CLEARED, "ann"); /* as EventSub tells a time-out */
     /* What is left of them when their user was erased. */
     expect_mark(",\"username\":\"erased\",\"metadata\":{\"erased\":true,\"target_message_id\":\"m1\"}", "delete",
                 STORE_MARK_DELETED, "twitch:m1");
     expect_mark(",\"username\":\"erased\",\"metadata\":{\"erased\":true}", "ban", STORE_MARK_NONE, "");
+    expect_mark(",\"username\":\"erased\",\"metadata\":{\"erased\":true}", "clear", STORE_MARK_NONE, "");
     expect_mark(",\"username\":\"erased\",\"user_id\":\"5\"", "ban", STORE_MARK_BANNED, "erased"); /* somebody called so */
     /* What names nothing. */
     expect_mark("", "ban", STORE_MARK_NONE, "");
