@@ -1,6 +1,7 @@
 /* Keeps the best `limit` events seen so far in a heap whose root is the worst of them, in the order (time, offset).
- * Batches come ordered by time bucket, so the search ends when the heap is full and a batch has nothing better to
- * offer than the bucket of the root.
+ * Batches come ordered by time bucket, so the search ends when the heap is full and a batch has nothing in the bucket of the
+ * root or a better one.  Within a bucket order says nothing (event time is not the log's order), but the batch's own bounds of
+ * time do: one whose bounds are all worse than the root is not read.
  *
  * What is found in chat_stream is then looked up among the moderators' marks; the event itself stays as the log has it. */
 #include "app/event_query.h"
@@ -24,6 +25,8 @@ struct search {
     struct found low, high; /* exclusive bounds */
     struct found *heap;
     size_t count;
+    const struct found *after, *before; /* the cursors given; NULL: none */
+    struct found cursors[2];
     struct store_mark *marks; /* of what was found; NULL: none are looked up */
     struct arena arena;
 };
@@ -73,6 +76,35 @@ static bool search_is_full(const struct search *search)
     return search->count == search->query->limit;
 }
 
+/* Gives the memory back of what others have taken the place of. */
+static int search_compact(struct search *search, struct error *error)
+{
+    struct arena kept;
+    arena_init(&kept, search->arena.cap_bytes);
+    for (size_t i = 0; i < search->count; i++) {
+        search->heap[i].json = arena_copy(&kept, search->heap[i].json);
+        if (!search->heap[i].json.at) {
+            arena_release(&kept);
+            search->count = 0;
+            return error_set(error, "the answer would be too large; ask for fewer events (limit)");
+        }
+    }
+    arena_release(&search->arena);
+    search->arena = kept;
+    return 0;
+}
+
+static int search_copy(struct search *search, struct bytes json, struct bytes *copy, struct error *error)
+{
+    *copy = arena_copy(&search->arena, json);
+    if (copy->at)
+        return 0;
+    if (search_compact(search, error) < 0)
+        return -1;
+    *copy = arena_copy(&search->arena, json);
+    return copy->at ? 0 : error_set(error, "the answer would be too large; ask for fewer events (limit)");
+}
+
 static int search_offer(struct search *search, const struct bus_record *record, struct error *error)
 {
     if (search->query->end_offset > 0 && record->offset >= search->query->end_offset)
@@ -82,9 +114,8 @@ static int search_offer(struct search *search, const struct bus_record *record, 
         return 0;
     if (search_is_full(search) && is_worse(search, &found, &search->heap[0]))
         return 0;
-    found.json = arena_copy(&search->arena, record->value);
-    if (!found.json.at)
-        return error_set(error, "the answer would be too large; ask for fewer events (limit)");
+    if (search_copy(search, record->value, &found.json, error) < 0)
+        return -1;
     if (search_is_full(search)) {
         search->heap[0] = found;
         heap_sift_down(search);
@@ -95,6 +126,24 @@ static int search_offer(struct search *search, const struct bus_record *record, 
     return 0;
 }
 
+/* The times that may still help: all in the range, and with a full heap none that are worse than its root. */
+static void search_want(const struct search *search, struct bus_reader *reader)
+{
+    int64_t from_us = search->low.timestamp_us, to_us = search->high.timestamp_us;
+    if (search_is_full(search) && search->newest_first)
+        from_us = search->heap[0].timestamp_us;
+    else if (search_is_full(search))
+        to_us = search->heap[0].timestamp_us;
+    bus_reader_want_times(reader, from_us, to_us);
+}
+
+/* True if the time is in the bucket of the root or a better one: where that of a batch is not, none is that follows. */
+static bool search_bucket_helps(const struct search *search, int64_t time_us)
+{
+    int64_t bucket = time_us / STORE_BUCKET_US, root = search->heap[0].timestamp_us / STORE_BUCKET_US;
+    return search->newest_first ? bucket >= root : bucket <= root;
+}
+
 /* Offers the wanted records of one batch.  1: nothing that follows can be better; 0: go on. */
 static int search_batch(struct search *search, uint64_t base_offset, struct error *error)
 {
@@ -102,17 +151,20 @@ static int search_batch(struct search *search, uint64_t base_offset, struct erro
     if (!reader)
         return -1;
     struct bus_batch batch = {0};
+    search_want(search, reader);
     int result = bus_reader_next_past_damage(reader, &batch, error);
-    bool may_help = !search_is_full(search);
-    if (batch.base_offset != base_offset) /* the one asked for is gone or damaged: this one has its turn by its own offset */
-        may_help = true, batch.count = 0;
+    if (result <= 0 || batch.base_offset != base_offset) { /* gone or damaged: what comes instead has its own turn */
+        bus_reader_close(reader);
+        return result < 0 ? -1 : 0;
+    }
+    bool unread = batch.max_time_us < reader->from_us || batch.min_time_us > reader->to_us;
+    bool may_help = !search_is_full(search) ||
+                    (unread && search_bucket_helps(search, search->newest_first ? batch.max_time_us : batch.min_time_us));
     for (size_t i = 0; result > 0 && i < batch.count; i++) {
         const struct bus_record *record = &batch.records[i];
         if (search->query->key.length > 0 && !bytes_equal(record->key, search->query->key))
             continue;
-        int64_t bucket = record->timestamp_us / STORE_BUCKET_US;
-        int64_t root = search->count > 0 ? search->heap[0].timestamp_us / STORE_BUCKET_US : bucket;
-        may_help = may_help || (search->newest_first ? bucket >= root : bucket <= root);
+        may_help = may_help || search_bucket_helps(search, record->timestamp_us);
         if (search_offer(search, record, error) < 0)
             result = -1;
     }
@@ -151,6 +203,10 @@ static int search_run(struct search *search, struct error *error)
 
 static void write_cursor(struct buffer *out, const struct found *found)
 {
+    if (!found) {
+        BUFFER_LITERAL(out, "null");
+        return;
+    }
     buffer_printf(out, "\"%lld-%llu\"", (long long)found->timestamp_us, (unsigned long long)found->offset);
 }
 
@@ -199,13 +255,10 @@ static void search_write(const struct search *search, struct buffer *out)
             buffer_append(out, search->heap[i].json);
     }
     BUFFER_LITERAL(out, "],\"next\":");
-    if (search->count == 0) {
-        BUFFER_LITERAL(out, "null,\"previous\":null}");
-        return;
-    }
-    write_cursor(out, &search->heap[search->count - 1]);
+    bool empty = search->count == 0; /* then the cursors are those given: whoever polls goes on with them */
+    write_cursor(out, empty ? search->after : &search->heap[search->count - 1]);
     BUFFER_LITERAL(out, ",\"previous\":");
-    write_cursor(out, &search->heap[0]);
+    write_cursor(out, empty ? search->before : &search->heap[0]);
     buffer_byte(out, '}');
 }
 
@@ -226,18 +279,19 @@ static bool search_bounds(struct search *search, struct error *error)
     const struct serve_events_query *query = search->query;
     search->low = (struct found){.timestamp_us = query->from_us - 1, .offset = UINT64_MAX};
     search->high = (struct found){.timestamp_us = query->to_us + 1, .offset = 0};
-    struct found cursor = {0};
     if (query->after.length > 0) {
-        if (!parse_cursor(query->after, &cursor))
+        if (!parse_cursor(query->after, &search->cursors[0]))
             return error_set(error, "after: not a cursor; give the \"next\" of an earlier answer") == 0;
-        if (compare_found(&cursor, &search->low) > 0)
-            search->low = cursor;
+        search->after = &search->cursors[0];
+        if (compare_found(search->after, &search->low) > 0)
+            search->low = *search->after;
     }
     if (query->before.length > 0) {
-        if (!parse_cursor(query->before, &cursor))
+        if (!parse_cursor(query->before, &search->cursors[1]))
             return error_set(error, "before: not a cursor; give the \"previous\" of an earlier answer") == 0;
-        if (compare_found(&cursor, &search->high) < 0)
-            search->high = cursor;
+        search->before = &search->cursors[1];
+        if (compare_found(search->before, &search->high) < 0)
+            search->high = *search->before;
     }
     search->newest_first = query->after.length == 0 && (query->before.length > 0 || query->from_us <= TIME_MIN);
     return true;

@@ -49,9 +49,17 @@ int bus_position(struct bus *bus, struct bytes reader, uint64_t *next_offset)
 struct bus_reader *bus_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error)
 {
     struct bus_reader *reader = bus->class->reader_open(bus, offset, topics, error);
-    if (reader)
+    if (reader) {
         reader->bus = bus;
+        bus_reader_want_times(reader, INT64_MIN, INT64_MAX);
+    }
     return reader;
+}
+
+void bus_reader_want_times(struct bus_reader *reader, int64_t from_us, int64_t to_us)
+{
+    reader->from_us = from_us;
+    reader->to_us = to_us;
 }
 
 int bus_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error)

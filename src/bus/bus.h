@@ -36,6 +36,7 @@ struct bus_batch {
     const struct bus_record *records; /* only those of the wanted topics, from the wanted offset on */
     size_t count;                     /* may be 0: a batch without wanted records */
     uint64_t base_offset, end_offset; /* of the whole batch: a reader goes on with end_offset */
+    int64_t min_time_us, max_time_us; /* of all its records */
 };
 
 /* Offsets whose records cannot be read any more: from, up to and without to. */
@@ -101,6 +102,7 @@ struct bus {
 };
 struct bus_reader {
     struct bus *bus;
+    int64_t from_us, to_us; /* times wanted, inclusive */
 };
 
 /* Appends `count` records (may be 0: a position alone) and sets their offsets.  After an error nothing of it is
@@ -114,8 +116,11 @@ int bus_position(struct bus *bus, struct bytes reader, uint64_t *next_offset);
 struct bus_reader *bus_reader_open(struct bus *bus, uint64_t offset, unsigned topics, struct error *error);
 /* 1: a batch; 0: nothing more yet (ask again later); -1: error (damaged log: says where). */
 int bus_reader_next(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
-/* The same, but goes on behind damage: with the next whole batch, or the next segment.  The first reader that passes a damaged
- * place logs it; bus_damage counts it. */
+/* From now on, records of batches without any record in this range (inclusive) are not needed: such a batch is not read, and
+ * comes without records. */
+void bus_reader_want_times(struct bus_reader *reader, int64_t from_us, int64_t to_us);
+/* As bus_reader_next, but goes on behind damage: with the next whole batch, or the next segment.  The first reader that passes a
+ * damaged place logs it; bus_damage counts it. */
 int bus_reader_next_past_damage(struct bus_reader *reader, struct bus_batch *batch, struct error *error);
 /* How many offsets readers have found lost so far.  *first (may be NULL) is the account of the place that was met first. */
 uint64_t bus_damage(struct bus *bus, struct error *first);

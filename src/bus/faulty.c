@@ -65,6 +65,7 @@ static int faulty_reader_next(struct bus_reader *base, struct bus_batch *batch, 
     struct faulty_reader *reader = (struct faulty_reader *)base;
     if (strike(&reader->faults->reads, reader->faults->fail_read_at))
         return error_set(error, "read %llu failed: injected fault", (unsigned long long)reader->faults->fail_read_at);
+    bus_reader_want_times(reader->inner, base->from_us, base->to_us);
     return bus_reader_next(reader->inner, batch, error);
 }
 

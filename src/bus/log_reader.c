@@ -246,7 +246,9 @@ static int reader_take(struct log_reader *reader, const struct batch_header *hea
 {
     struct error cause = {{0}};
     uint64_t end_offset = batch_end_offset(header);
-    bool wanted = (header->topics & reader->topics) != 0, passed = end_offset <= reader->next_offset;
+    bool wanted = (header->topics & reader->topics) != 0 && header->max_time_us >= reader->reader.from_us &&
+                  header->min_time_us <= reader->reader.to_us;
+    bool passed = end_offset <= reader->next_offset;
     reader->records.count = 0;
     if (wanted && !passed) {
         const char *body;
@@ -264,7 +266,8 @@ static int reader_take(struct log_reader *reader, const struct batch_header *hea
     if (passed)
         return 0;
     reader->next_offset = end_offset;
-    *out = (struct bus_batch){reader->records.at, reader->records.count, header->base_offset, end_offset};
+    *out = (struct bus_batch){reader->records.at, reader->records.count, header->base_offset,
+                              end_offset,         header->min_time_us,   header->max_time_us};
     return 1;
 }
 

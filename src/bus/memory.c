@@ -12,7 +12,7 @@ struct memory_batch {
     uint64_t base_offset;
     size_t count;
     size_t size_bytes;
-    int64_t max_time_us;
+    int64_t min_time_us, max_time_us;
     struct bus_record records[]; /* their bytes follow */
 };
 
@@ -42,7 +42,8 @@ static struct memory_batch *memory_batch_make(const struct bus_record *records, 
     struct memory_batch *batch = malloc(sizeof *batch + count * sizeof *records + size);
     if (!batch)
         return NULL;
-    *batch = (struct memory_batch){.references = 1, .count = count, .size_bytes = size, .max_time_us = INT64_MIN};
+    *batch = (struct memory_batch){
+        .references = 1, .count = count, .size_bytes = size, .min_time_us = INT64_MAX, .max_time_us = INT64_MIN};
     char *at = (char *)&batch->records[count];
     for (size_t i = 0; i < count; i++) {
         struct bus_record *record = &batch->records[i];
@@ -55,6 +56,8 @@ static struct memory_batch *memory_batch_make(const struct bus_record *records, 
             memcpy(at, record->value.at, record->value.length);
         record->value.at = at;
         at += record->value.length;
+        if (record->timestamp_us < batch->min_time_us)
+            batch->min_time_us = record->timestamp_us;
         if (record->timestamp_us > batch->max_time_us)
             batch->max_time_us = record->timestamp_us;
     }
@@ -173,10 +176,12 @@ static int memory_reader_next(struct bus_reader *base, struct bus_batch *out, st
         reader->capacity = batch->count;
     }
     size_t count = 0;
-    for (size_t i = 0; i < batch->count; i++)
+    bool wanted = batch->max_time_us >= base->from_us && batch->min_time_us <= base->to_us;
+    for (size_t i = 0; wanted && i < batch->count; i++)
         if (batch->records[i].offset >= reader->next_offset && (reader->topics >> batch->records[i].topic & 1))
             reader->records[count++] = batch->records[i];
-    *out = (struct bus_batch){reader->records, count, batch->base_offset, batch->base_offset + batch->count};
+    *out = (struct bus_batch){reader->records,   count, batch->base_offset, batch->base_offset + batch->count, batch->min_time_us,
+                              batch->max_time_us};
     reader->next_offset = out->end_offset;
     return 1;
 }

@@ -164,6 +164,32 @@ static void test_reads_from_anywhere(void **state)
     bus_reader_close(reader);
 }
 
+static void test_times_are_selected(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { COUNT = 400, FROM_US = 100000, TO_US = 200000 };
+    append_many(fixture, COUNT);
+    struct bus_reader *reader = bus_reader_open(fixture->bus, 0, BUS_ALL_TOPICS, &fixture->error);
+    bus_reader_want_times(reader, FROM_US, TO_US);
+    struct bus_batch batch;
+    uint64_t next = 0, passed = 0;
+    while (bus_reader_next(reader, &batch, &fixture->error) == 1) {
+        int64_t min_us = INT64_MAX, max_us = INT64_MIN;
+        for (next = batch.base_offset; next < batch.end_offset; next++) {
+            struct numbered expected;
+            numbered_make(&expected, next);
+            min_us = expected.record.timestamp_us < min_us ? expected.record.timestamp_us : min_us;
+            max_us = expected.record.timestamp_us > max_us ? expected.record.timestamp_us : max_us;
+        }
+        assert_true(batch.min_time_us == min_us && batch.max_time_us == max_us);
+        bool wanted = max_us >= FROM_US && min_us <= TO_US;
+        assert_true(batch.count == (wanted ? batch.end_offset - batch.base_offset : 0));
+        passed += !wanted;
+    }
+    assert_true(next == COUNT && passed > 0);
+    bus_reader_close(reader);
+}
+
 static void test_topics_are_selected(void **state)
 {
     struct fixture *fixture = *state;
@@ -606,6 +632,7 @@ static const struct {
     CONTRACT(test_extremes_come_back),
     CONTRACT(test_reads_from_anywhere),
     CONTRACT(test_topics_are_selected),
+    CONTRACT(test_times_are_selected),
     CONTRACT(test_refuses_unknown_topic),
     CONTRACT(test_positions),
     CONTRACT(test_wait),
