@@ -43,8 +43,8 @@ static int parse_range(const struct config *config, struct scan_options *options
         return error_set(error, "--to: takes a time, an age or the word end");
     if (to.kind == POSITION_TIME)
         options->to_us = to.time_us;
-    if (options->from.kind == POSITION_TIME && options->from.time_us >= options->to_us)
-        return error_set(error, "--from is not before --to");
+    if (options->from.kind == POSITION_TIME && options->from.time_us > options->to_us)
+        return error_set(error, "--from is after --to");
     return 0;
 }
 

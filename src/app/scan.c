@@ -22,7 +22,7 @@ static bool fits(const struct scan *scan, const struct bus_record *record)
         return false;
     if (options->from.kind == POSITION_TIME && record->timestamp_us < options->from.time_us)
         return false;
-    return record->timestamp_us < options->to_us;
+    return record->timestamp_us <= options->to_us;
 }
 
 /* Fitting events from `offset` to the end. */

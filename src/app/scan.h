@@ -9,7 +9,7 @@ struct scan_options {
     unsigned topics;      /* bits */
     struct bytes key;     /* empty: all */
     struct position from; /* POSITION_LAST: the last events that fit topics and key */
-    int64_t to_us;        /* events before it; INT64_MAX: no end */
+    int64_t to_us;        /* events up to it, inclusive; INT64_MAX: no end */
 };
 
 struct scan {
