@@ -146,6 +146,19 @@ static void examine_log(struct doctor *doctor)
              "%d damaged places in %s", damages, directory);
 }
 
+/* SQLite needs to write to the folder even of a store that is only looked at: its lock lies there. */
+static bool store_is_ours(struct doctor *doctor, const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    if (access(path, R_OK | W_OK) == 0 && access(folder[0] ? folder : "/", W_OK) == 0)
+        return true;
+    find(doctor, FINDING_WARNING, "run doctor as the user that the program runs as, with the data where they can be written",
+         "%s was not looked at, for this user may not write there: %s", path, strerror(errno));
+    return false;
+}
+
 static void examine_store(struct doctor *doctor)
 {
     static const char rebuild[] = "stop the instance and run `dataflow rebuild`: the store is made anew from the log";
@@ -156,6 +169,8 @@ static void examine_store(struct doctor *doctor)
         find(doctor, FINDING_OK, NULL, "%s is not there yet", path);
         return;
     }
+    if (!store_is_ours(doctor, path))
+        return;
     struct store *store = store_sqlite_open(path, &error);
     if (!store) {
         find(doctor, FINDING_FAILED, rebuild, "%s", error.text);
