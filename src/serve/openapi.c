@@ -11,8 +11,14 @@ static const struct {
     {SERVE_LIMIT, "limit", "How many at most", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}"},
     {SERVE_FROM, "from", "Event time from which on, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
     {SERVE_TO, "to", "Event time up to which, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
-    {SERVE_BEFORE, "before", "Cursor: what came before it", "{\"type\":\"string\"}"},
-    {SERVE_AFTER, "after", "Cursor (the next of an earlier answer): what comes after it", "{\"type\":\"string\"}"},
+    {SERVE_BEFORE, "before",
+     "Cursor, the next or previous of any answer to the same question: what lies before it, newest first; not together with "
+     "after",
+     "{\"type\":\"string\"}"},
+    {SERVE_AFTER, "after",
+     "Cursor, the next or previous of any answer to the same question: what lies after it, oldest first; not together with "
+     "before",
+     "{\"type\":\"string\"}"},
 };
 
 static const char schemas[] =
@@ -35,8 +41,9 @@ static const char schemas[] =
     "\"anomaly\":{\"type\":\"object\",\"required\":[\"isAnomaly\"],\"properties\":{\"isAnomaly\":{\"type\":\"boolean\"}}}}},"
     "\"Events\":{\"type\":\"object\",\"required\":[\"events\",\"next\"],\"properties\":{\"events\":{\"type\":\"array\","
     "\"items\":{\"$ref\":\"#/components/schemas/Event\"}},\"next\":{\"type\":[\"string\",\"null\"],"
-    "\"description\":\"after=… of the following page\"},\"previous\":{\"type\":[\"string\",\"null\"],"
-    "\"description\":\"before=… of the preceding page\"}}},"
+    "\"description\":\"Cursor of the last event here: after= it the following page begins; null without "
+    "events\"},\"previous\":{\"type\":[\"string\",\"null\"],"
+    "\"description\":\"Cursor of the first event here: before= it the preceding page ends; null without events\"}}},"
     "\"Source\":{\"type\":\"object\",\"required\":[\"name\",\"kind\",\"state\",\"since\",\"last_event\",\"age_seconds\","
     "\"events\",\"rejected\",\"duplicates\",\"gaps\",\"missing\",\"reconnects\",\"rate\"],\"properties\":{"
     "\"name\":{\"type\":\"string\"},\"kind\":{\"type\":\"string\"},"
