@@ -1,7 +1,7 @@
 // One symbol's card: the last price and its change as text, a line per exchange, volume below, gaps shaded.
 import uPlot from "uplot";
 import {clip, element, setData, setHidden, setText} from "./dom.ts";
-import {formatAge, formatClock, formatPercent, formatPrice, formatRate, formatShort} from "./format.ts";
+import {decimalsOf, formatAge, formatClock, formatPercent, formatPrice, formatRate, formatShort} from "./format.ts";
 import type {Series, SymbolState} from "./market_model.ts";
 import {cssColor} from "./theme.ts";
 
@@ -15,6 +15,7 @@ export class ChartCard {
   readonly root = element("article", "card");
   private readonly state: SymbolState;
   private readonly price = element("span", "price number");
+  private readonly mid = element("span", "tag mid", "mid");
   private readonly arrow = element("span", "arrow");
   private readonly change = element("span", "change number");
   private readonly stale = element("span", "tag stale");
@@ -42,9 +43,10 @@ export class ChartCard {
       wide.setAttribute("aria-pressed", String(isWide));
     });
     this.stale.hidden = true;
+    this.mid.title = "The middle between bid and ask: nothing has been traded yet";
     this.arrow.setAttribute("role", "img");
     this.root.append(
-      element("header", "", heading, this.stale, this.arrow, this.price, this.change, wide),
+      element("header", "", heading, this.stale, this.mid, this.arrow, this.price, this.change, wide),
       element("div", "graph", this.plotBox, this.readout), this.legend,
     );
     this.plotBox.setAttribute("aria-hidden", "true"); // the figures beside it say the same
@@ -80,7 +82,8 @@ export class ChartCard {
     const leader = this.state.leader;
     if (!leader) return;
     const decimals = this.state.decimals;
-    setText(this.price, formatPrice(leader.lastPrice, decimals));
+    setText(this.price, formatPrice(leader.lastPrice, leader.traded ? decimals : Math.min(decimals + 1, decimalsOf(leader.lastPrice))));
+    setHidden(this.mid, leader.traded);
     setText(this.arrow, arrows[leader.direction]);
     if (this.arrow.getAttribute("aria-label") !== leader.direction) this.arrow.setAttribute("aria-label", leader.direction);
     setData(this.price, "direction", leader.direction);
@@ -110,7 +113,7 @@ export class ChartCard {
       }
       setText(row.price, series.traded ? formatPrice(series.lastPrice, decimals) : "");
       setText(row.rate, formatRate(series.rate.perSecond(nowMs)));
-      setText(row.volume, series.traded ? `vol ${formatShort(series.volumeSince(this.fromMs, this.toMs))}` : quoteText(series, decimals));
+      setText(row.volume, series.traded ? `vol ${formatShort(series.volumeSince(this.fromMs, this.toMs))}` : quoteText(series));
     });
   }
 
@@ -201,9 +204,10 @@ export class ChartCard {
   }
 }
 
-function quoteText(series: Series, decimals: number): string {
+// With all the digits that this exchange's quotes have.
+function quoteText(series: Series): string {
   if (series.bid === undefined || series.ask === undefined) return "";
-  return `bid ${formatPrice(series.bid, decimals)}  ask ${formatPrice(series.ask, decimals)}`;
+  return `bid ${formatPrice(series.bid, series.decimals)}  ask ${formatPrice(series.ask, series.decimals)}`;
 }
 
 // A line needs two prices; one alone is drawn as a point.

@@ -18,6 +18,7 @@ import {startTheme} from "./theme.ts";
 
 const topics = ["chat_stream", "market_stream", "alerts", "status"];
 const quietAfterMs = 15_000;
+const statusDueMs = 3_000; // it is pushed every second: without, the other side has stopped, whatever its connection does
 const heldBackMost = 5_000;
 const backlogMs = 500; // what the socket brings so soon after its opening was there before
 const firstDataPatienceMs = 3_000;
@@ -156,8 +157,10 @@ function render(): void {
 function renderHeader(nowMs: number): void {
   const pill = byId("connection");
   const words = {connecting: everLive ? "Reconnecting" : "Connecting", live: "Live", waiting: "Disconnected"};
-  setData(pill, "state", connection.kind);
-  setText(byId("connection-text"), words[connection.kind]);
+  const silentMs = connection.kind === "live" ? nowMs - Math.max(openedAtMs, system.statusAtMs) : 0;
+  const isSilent = silentMs > statusDueMs;
+  setData(pill, "state", isSilent ? "warn" : connection.kind);
+  setText(byId("connection-text"), isSilent ? `No answer for ${formatAge(Math.floor(silentMs / 1000))}` : words[connection.kind]);
   setText(byId("connection-wait"), connection.kind === "waiting" ? `retry in ${Math.max(0, Math.ceil((connection.retryAtMs - nowMs) / 1000))}\u202fs` : "");
   const lastMs = Math.max(chat.lastEventAtMs, market.lastEventAtMs);
   setText(byId("page-age"), lastMs === 0 ? "–" : `${formatAge((nowMs - lastMs) / 1000)} ago`);

@@ -12,6 +12,7 @@ export const keptMs = bucketMs * bucketCount;
 export const keptSymbols = 64;
 const keptExchanges = 8; // of one symbol
 const keptGaps = 64;
+const knownExchanges = ["binance", "coinbase", "simulated"]; // these keep their colours whoever trades first
 const startAnewAfter = 8; // trades older than all that is kept, one after the other
 
 export interface MarketGap {
@@ -31,6 +32,7 @@ export class Series {
   traded = false; // until then the line is the middle of the quotes
   bid: number | undefined;
   ask: number | undefined;
+  decimals = 0; // that its quotes have shown
   private oldInARow = 0;
   private readonly numbers = new Float64Array(bucketCount).fill(-1);
   private readonly prices = new Float64Array(bucketCount);
@@ -49,6 +51,7 @@ export class Series {
   addQuote(timeMs: number, bid: number, ask: number, arrival: Arrival): void {
     this.bid = bid;
     this.ask = ask;
+    this.decimals = Math.max(this.decimals, Math.min(12, decimalsOf(bid)), Math.min(12, decimalsOf(ask)));
     if (!this.traded) this.add(timeMs, (bid + ask) / 2, 0, arrival);
   }
 
@@ -210,7 +213,7 @@ export class MarketModel {
   readonly rate = new RateMeter();
   lastEventAtMs = 0;
   private readonly seen = new RecentIds(16384);
-  private readonly exchanges: string[] = []; // in order of appearance: their place gives their colour
+  private readonly exchanges = [...knownExchanges]; // their place gives their colour
 
   add(event: MarketEvent, arrival: Arrival): void {
     if (event.symbol === "" || !this.seen.add(event.id)) return;

@@ -66,7 +66,7 @@ export interface SourceState {
   readonly counters: Readonly<Record<SourceCounter, number | undefined>>;
   readonly error: string;
 }
-export const sourceCounters = ["rate", "events", "rejected", "duplicates", "gaps", "missing", "reconnects"] as const;
+export const sourceCounters = ["rate", "events", "rejected", "duplicates", "filtered", "gaps", "missing", "reconnects"] as const;
 export type SourceCounter = (typeof sourceCounters)[number];
 
 export const stageOutcomes = ["out", "rejected", "duplicate", "filtered", "late", "dropped", "pending"] as const;

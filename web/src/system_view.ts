@@ -20,7 +20,7 @@ const stateHelp: Record<string, string> = {
 export class SystemView {
   private readonly model: SystemModel;
   private readonly sources = new LiveTable(byId("sources"), "State of each source",
-    ["Source", "State", "Data age", "Rate", "Events", "Rejected", "Duplicates", "Gaps", "Missing", "Reconnects"]);
+    ["Source", "State", "Data age", "Rate", "Events", "Rejected", "Duplicates", "Filtered", "Gaps", "Missing", "Reconnects"]);
   private readonly ledger = new LiveTable(byId("ledger"),
     "Ledger by stage: in + created = out + rejected + duplicate + filtered + late + dropped + pending",
     ["Stage", "In", "Created", "Out", "Rejected", "Duplicate", "Filtered", "Late", "Dropped", "Pending", "Balance"]);

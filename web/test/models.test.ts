@@ -142,6 +142,22 @@ test("quotes draw the middle until the first trade", () => {
   assert.deepEqual(state.window(start, start + 1000).prices, [[100.25, 102, undefined]]);
 });
 
+test("quotes keep all their digits, beside trades with fewer", () => {
+  const market = new MarketModel();
+  market.add(trade(0, 100.5), arrival(start));
+  market.add(trade(1, 0, {exchange: "coinbase", kind: "quote", price: undefined, metadata: {bid: 0.0000012345, ask: 0.00000124}}), arrival(start));
+  const state = market.symbols.get("BTC-USDT")!;
+  assert.deepEqual(state.series.map((series) => series.decimals), [0, 10]);
+});
+
+test("an exchange has its colour whoever comes first", () => {
+  const market = new MarketModel();
+  const exchanges = ["other", "simulated", "coinbase", "binance", "another"];
+  exchanges.forEach((exchange, index) => market.add(trade(index, 1, {exchange}), arrival(start)));
+  const colors = Object.fromEntries(market.symbols.get("BTC-USDT")!.series.map((series) => [series.exchange, series.colorIndex]));
+  assert.deepEqual(colors, {binance: 0, coinbase: 1, simulated: 2, other: 3, another: 4});
+});
+
 test("a gap breaks the line and is kept", () => {
   const market = new MarketModel();
   market.add(trade(0, 100), arrival(start));

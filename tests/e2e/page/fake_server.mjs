@@ -33,6 +33,7 @@ export class FakeServer {
     this.counts = {chat: 0, market: 0};
     this.sequence = 0;
     this.random = 12345;
+    this.frozen = false; // holds all connections and says nothing, as a stopped process does
     this.prices = new Map(symbols.map(([name, price]) => [name, price]));
     this.startedMs = Date.now();
   }
@@ -56,8 +57,8 @@ export class FakeServer {
     await new Promise((done) => this.server.listen(this.port, "127.0.0.1", done));
     this.port = this.server.address().port;
     this.timers = [
-      setInterval(() => this.makeSome(Date.now(), 0.05), 50),
-      setInterval(() => this.push("status", this.status()), 1000),
+      setInterval(() => this.frozen || this.makeSome(Date.now(), 0.05), 50),
+      setInterval(() => this.frozen || this.push("status", this.status()), 1000),
     ];
     return `http://127.0.0.1:${this.port}`;
   }
@@ -147,7 +148,7 @@ export class FakeServer {
     const ms = Date.now();
     const source = (name, kind, state, age, counts) => ({
       name, kind, state, since: time(this.startedMs), last_event: time(ms - age * 1000), age_seconds: age,
-      events: 0, rejected: 0, duplicates: 0, gaps: 0, missing: 0, reconnects: 0, rate: 0, error: null, ...counts,
+      events: 0, rejected: 0, duplicates: 0, filtered: 0, gaps: 0, missing: 0, reconnects: 0, rate: 0, error: null, ...counts,
     });
     return {sources: [
       source("binance:BTC-USDT,ETH-USDT", "binance", "live", 0.1, {events: this.counts.market, rate: this.tradesPerSecond, gaps: 1, missing: 38, duplicates: 12, reconnects: 1}),
@@ -182,6 +183,7 @@ export class FakeServer {
       response.end(gzipSync(file.body));
       return;
     }
+    if (this.frozen) return;
     const answers = {
       "/api/v1/events": () => ({events: (this.events[url.searchParams.get("topic")] ?? []).slice(-Number(url.searchParams.get("limit") ?? 100)), next: null}),
       "/api/v1/sources": () => this.sources(),

@@ -174,14 +174,25 @@ function fakeCases() {
     await page.goto(url);
     await dataArrived(page);
     server.chatPerSecond = server.tradesPerSecond = 0;
-    for (const passed of [1, 2, 3]) { // not at once: the page takes a silent connection for a dead one
+    for (let step = 0; step < 3; step++) { // not at once: the page takes a silent connection for a dead one
       await page.clock.fastForward(12_000);
       await page.waitForResponse(/sources/);
-      assert.equal(await page.locator("#connection").getAttribute("data-state"), "live", `after ${passed} steps`);
+      await eventually(page, () => document.querySelector("#connection").dataset.state === "live");
     }
     await eventually(page, () => /^quiet for/.test(document.querySelector("#chat-state .text").textContent) && /^quiet for/.test(document.querySelector("#market-state .text").textContent));
     await eventually(page, () => [...document.querySelectorAll(".tag.stale")].every((tag) => !tag.hidden));
     await page.screenshot({path: `${out}stale.png`});
+  })));
+
+  test("stand-in: a server that holds its connection and says nothing is not shown as live", () => running((url, server) => withBrowser(desktop, async (page) => {
+    await page.goto(url);
+    await dataArrived(page);
+    await eventually(page, () => document.querySelector("#connection").dataset.state === "live");
+    server.frozen = true;
+    await eventually(page, () => document.querySelector("#connection").dataset.state === "warn");
+    assert.match(await page.locator("#connection-text").textContent(), /^No answer for /);
+    server.frozen = false;
+    await eventually(page, () => document.querySelector("#connection").dataset.state === "live");
   })));
 
   test("stand-in: frames that make no sense are passed over", () => running((url, server) => onPage(url, desktop, async (page) => {
