@@ -313,14 +313,14 @@ static void backend_feed(void *context, uint64_t *offset, serve_give *give, void
     struct run_backend *state = context;
     struct bus_batch batch;
     while (feed_seek(state, *offset) && bus_reader_next_past_damage(state->feed_reader, &batch, NULL) > 0) {
+        state->feed_offset = batch.end_offset; /* also if not all of it is taken: then the next call seeks */
         for (size_t i = 0; i < batch.count; i++) {
             const struct bus_record *record = &batch.records[i];
             *offset = record->offset + 1;
             if (!give(receiver, record->offset, event_topic_name((enum event_source)record->topic), record->key, record->value))
-                return; /* the reader stands elsewhere: the next call seeks */
+                return;
         }
         *offset = batch.end_offset;
-        state->feed_offset = batch.end_offset;
     }
 }
 

@@ -141,7 +141,7 @@ def test_backlog_and_feed_join_without_an_untold_hole(run_program: RunProgram) -
 
     async def subscribe() -> None:
         last: dict[str, int] = {}
-        async with connect(live_url(instance)) as client:
+        async with connect(live_url(instance), max_queue=None) as client:  # reads on while it closes
             await client.send(json.dumps({"subscribe": ["market_stream"]}))
             for _ in range(300):
                 frame = json.loads(await asyncio.wait_for(client.recv(), 60))
@@ -156,7 +156,7 @@ def test_backlog_and_feed_join_without_an_untold_hole(run_program: RunProgram) -
         await subscribe()
         async with connect(live_url(instance)) as listener:  # from now on the feed stands at the end of the log
             await listener.send(json.dumps({"subscribe": ["market_stream"], "filter": {"key": "none"}}))
-            for _ in range(8):
+            for _ in range(20):
                 await subscribe()
 
     asyncio.run(talk())
