@@ -9,8 +9,8 @@ static const struct {
     {SERVE_KEY, "key", "The topic's key: a channel, exchange:symbol, a query or an incident",
      "{\"type\":\"string\",\"maxLength\":256}"},
     {SERVE_LIMIT, "limit", "How many at most", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}"},
-    {SERVE_FROM, "from", "Event time from which on, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
-    {SERVE_TO, "to", "Event time up to which, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
+    {SERVE_FROM, "from", "Event time from which on, inclusive, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
+    {SERVE_TO, "to", "Event time up to which, inclusive, RFC 3339", "{\"type\":\"string\",\"format\":\"date-time\"}"},
     {SERVE_BEFORE, "before",
      "Cursor, the next or previous of any answer to the same question: what lies before it, newest first; not together with "
      "after",
@@ -41,9 +41,10 @@ static const char schemas[] =
     "\"anomaly\":{\"type\":\"object\",\"required\":[\"isAnomaly\"],\"properties\":{\"isAnomaly\":{\"type\":\"boolean\"}}}}},"
     "\"Events\":{\"type\":\"object\",\"required\":[\"events\",\"next\"],\"properties\":{\"events\":{\"type\":\"array\","
     "\"items\":{\"$ref\":\"#/components/schemas/Event\"}},\"next\":{\"type\":[\"string\",\"null\"],"
-    "\"description\":\"Cursor of the last event here: after= it the following page begins; null without "
-    "events\"},\"previous\":{\"type\":[\"string\",\"null\"],"
-    "\"description\":\"Cursor of the first event here: before= it the preceding page ends; null without events\"}}},"
+    "\"description\":\"Cursor of the last event here: after= it the following page begins; without "
+    "events the after= that was given, or null\"},\"previous\":{\"type\":[\"string\",\"null\"],"
+    "\"description\":\"Cursor of the first event here: before= it the preceding page ends; without events the before= "
+    "that was given, or null\"}}},"
     "\"Source\":{\"type\":\"object\",\"required\":[\"name\",\"kind\",\"state\",\"since\",\"last_event\",\"age_seconds\","
     "\"events\",\"rejected\",\"duplicates\",\"gaps\",\"missing\",\"reconnects\",\"rate\"],\"properties\":{"
     "\"name\":{\"type\":\"string\"},\"kind\":{\"type\":\"string\"},"
