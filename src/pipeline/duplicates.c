@@ -1,6 +1,6 @@
 #include "pipeline/duplicates.h"
 
-#include "source/twitch_irc_seen.h"
+#include "source/seen.h"
 
 struct duplicates {
     struct seen seen;

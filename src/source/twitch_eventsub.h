@@ -14,7 +14,7 @@
 #include "source/backoff.h"
 #include "source/source_internal.h"
 #include "source/twitch_eventsub_event.h"
-#include "source/twitch_irc_seen.h"
+#include "source/seen.h"
 
 #define SECOND_US ((int64_t)1000000)
 

@@ -15,7 +15,7 @@
 #include "source/backoff.h"
 #include "source/source_internal.h"
 #include "source/twitch_irc_record.h"
-#include "source/twitch_irc_seen.h"
+#include "source/seen.h"
 #include "source/twitch_irc_stream.h"
 
 #define SECOND_US ((int64_t)1000000)

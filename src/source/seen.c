@@ -1,4 +1,4 @@
-#include "source/twitch_irc_seen.h"
+#include "source/seen.h"
 
 #include "base/random.h"
 #include "event/timestamp.h"

@@ -5,8 +5,8 @@
  * A new record is taken for a known one when its hash is among a million of 2^64: at 20,000 records a second, once in
  * thirty years.  Open addressing with linear probing, at most 4/5 full.  The hash is XXH3 with a seed drawn at start: what
  * comes from outside cannot choose collisions. */
-#ifndef SOURCE_TWITCH_IRC_SEEN_H
-#define SOURCE_TWITCH_IRC_SEEN_H
+#ifndef SOURCE_SEEN_H
+#define SOURCE_SEEN_H
 
 #include "base/bytes.h"
 
