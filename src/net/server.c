@@ -260,12 +260,16 @@ static int bind_listener(const char *address, int port, struct error *error)
 
 static int bound_port(int file)
 {
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound;
+    memset(&bound, 0, sizeof bound);
     socklen_t size = sizeof bound;
-    if (getsockname(file, (struct sockaddr *)&bound, &size) != 0)
+    if (getsockname(file, &bound.any, &size) != 0)
         return -1;
-    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                             : ((struct sockaddr_in *)&bound)->sin_port);
+    return ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
 }
 
 static int attach(struct net_server *server, struct error *error)
