@@ -12,9 +12,9 @@
 #define SOURCE_TWITCH_EVENTSUB_H
 
 #include "source/backoff.h"
+#include "source/seen.h"
 #include "source/source_internal.h"
 #include "source/twitch_eventsub_event.h"
-#include "source/seen.h"
 
 #define SECOND_US ((int64_t)1000000)
 

@@ -13,9 +13,9 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "source/backoff.h"
+#include "source/seen.h"
 #include "source/source_internal.h"
 #include "source/twitch_irc_record.h"
-#include "source/seen.h"
 #include "source/twitch_irc_stream.h"
 
 #define SECOND_US ((int64_t)1000000)
