@@ -253,7 +253,7 @@ def test_live_socket_and_event_pages_show_the_log(run_program: RunProgram) -> No
         page = instance.get(f"/api/v1/events?topic=market_stream&from={start}&limit=100")
         while True:
             seen += page["events"]
-            if not page["next"]:
+            if not page["events"]:  # an empty page keeps the cursor
                 break
             page = instance.get(f"/api/v1/events?topic=market_stream&from={start}&limit=100&after={page['next']}")
         assert seen == logged
