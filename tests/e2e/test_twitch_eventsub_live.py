@@ -163,7 +163,8 @@ def test_a_closed_session_is_opened_again_and_its_hole_declared(run_program: Run
         (gap,) = gaps(events)
         assert (gap["payload"]["channel"], gap["payload"]["count"]) == ("dallas", None)
         before = [event["id"] for event in events].index(gap["id"])
-        assert ids(events[:before])[-1] == happenings[9].id, "the hole stands where it is"
+        # New messages may come before the answer to the subscription that ends the hole.
+        assert happenings[9].id in ids(events[:before]), "the hole comes behind what came before it"
         source = instance.source()
         assert (source["state"], source["reconnects"]) == ("live", 1)
         assert len(there.socket.logged("subscription")) == 2 * len(KINDS), "a new session has none of the old one's"
